@@ -1,0 +1,65 @@
+"""A lab for learning how Celery and Redis queues break.
+
+This module must stay light: the probe inside every Celery worker imports `labapp.node.probe`,
+and `lab` starts through here. What notebooks use is looked up on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# name → module that defines it
+_LAB = (
+    "answer",
+    "charge_of",
+    "connect",
+    "drop_reply",
+    "kill_child",
+    "kill_worker",
+    "late",
+    "never_answer",
+    "nth_charge",
+    "open_charges",
+    "orders",
+    "pause",
+    "stop",
+)
+_EXPORTS = {
+    "LabError": "labapp.errors",
+    "check": "labapp.course.check",
+    "compare": "labapp.lab",
+    **dict.fromkeys(_LAB, "labapp.lab"),
+}
+
+if TYPE_CHECKING:
+    from labapp.course.check import check as check
+    from labapp.errors import LabError as LabError
+    from labapp.lab import answer as answer
+    from labapp.lab import charge_of as charge_of
+    from labapp.lab import compare as compare
+    from labapp.lab import connect as connect
+    from labapp.lab import drop_reply as drop_reply
+    from labapp.lab import kill_child as kill_child
+    from labapp.lab import kill_worker as kill_worker
+    from labapp.lab import late as late
+    from labapp.lab import never_answer as never_answer
+    from labapp.lab import nth_charge as nth_charge
+    from labapp.lab import open_charges as open_charges
+    from labapp.lab import orders as orders
+    from labapp.lab import pause as pause
+    from labapp.lab import stop as stop
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'labapp' has no attribute {name!r}")
+    value = getattr(import_module(_EXPORTS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_EXPORTS])

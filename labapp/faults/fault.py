@@ -1,0 +1,273 @@
+"""Triggers and actions, and the words that a notebook builds faults from.
+
+    kill_worker(after=charge_of("order-3"), before=charge_of("order-4"))
+    kill_child(before=charge_of("order-3"), every_time=True)
+    answer(503, before=charge_of("order-5"))
+
+Pure; used by ``labapp.lab`` and ``labapp.course``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from labapp.errors import LabError
+from labapp.world.rules import Do, Point, Rule
+
+
+class Action(StrEnum):
+    """What strikes."""
+
+    KILL_CHILD = "kill child"
+    """SIGKILL the pool process that made the request."""
+    KILL_WORKER = "kill worker"
+    """SIGKILL the whole worker."""
+    KILL_FETCHING = "kill worker as it fetches"
+    """SIGKILL the whole worker after a message has left the queue and before it is noted."""
+    PAUSE = "pause"
+    """SIGSTOP the whole worker; it wakes up after another one has taken over."""
+    TERM = "TERM"
+    """SIGTERM: warm shutdown; what runs may finish."""
+    QUIT = "QUIT"
+    """SIGQUIT: cold shutdown; what runs is cancelled."""
+    TERM_KILL = "TERM, then kill"
+    """SIGTERM, and SIGKILL before the running tasks have finished (a grace period too short)."""
+    DROP_REPLY = "drop the reply"
+    """The connection closes without an answer; the worker lives on."""
+    ANSWER = "answer"
+    """The world answers with an error status, or late."""
+    NEVER_ANSWER = "never answer"
+    """The world leaves the request open."""
+
+    @property
+    def on_processes(self) -> bool:
+        """Whether a node has to act; the world alone does the others."""
+        return self not in (Action.DROP_REPLY, Action.ANSWER, Action.NEVER_ANSWER)
+
+    @property
+    def ends_worker(self) -> bool:
+        """Whether the worker is gone afterwards."""
+        return self in (Action.KILL_WORKER, Action.TERM, Action.QUIT, Action.TERM_KILL)
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Which effect: of a business key, or the nth one, or any ``count`` that are open together."""
+
+    key: str = ""
+    nth: int = 0
+    count: int = 1
+
+    def __str__(self) -> str:
+        if self.key:
+            return f"the charge of {self.key}"
+        return f"charge number {self.nth}" if self.nth else f"{self.count} open charges"
+
+
+def charge_of(key: str) -> Effect:
+    """The charge of this order."""
+    return Effect(key=key)
+
+
+def nth_charge(number: int) -> Effect:
+    """The charge with this number in the run, from 1."""
+    if number < 1:
+        raise LabError("charges are counted from 1", hint="nth_charge(1) is the first one")
+    return Effect(nth=number)
+
+
+def open_charges(count: int) -> Effect:
+    """A rendezvous: any ``count`` charges that are open at the same time."""
+    if count < 1:
+        raise LabError("a rendezvous needs at least one open charge")
+    return Effect(count=count)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An effect, and whether the fault strikes before or after it is recorded."""
+
+    effect: Effect
+    point: Point
+
+    def __str__(self) -> str:
+        return f"{self.point} {self.effect}"
+
+    def rules(self, do: Do, times: int) -> Rule:
+        """The world's rule for this moment."""
+        effect = self.effect
+        return Rule(self.point, do, key=effect.key, nth=effect.nth, times=times * effect.count)
+
+
+Which = Effect | Sequence[Effect] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A trigger and an action.
+
+    Args:
+        action: what strikes.
+        moments: the requests that are in flight when it strikes; empty: it strikes now, as soon as
+            the worker is ready.
+        every_time: it strikes at each attempt, not once (a poison task).
+        give_up_after: with ``every_time``: attempts after which the run stops waiting for an end.
+        status: HTTP status of ``Action.ANSWER``.
+        retry_after: seconds in its ``Retry-After`` header.
+        delay: seconds before a late answer.
+        times: how often an answer is given.
+    """
+
+    action: Action
+    moments: tuple[Moment, ...] = ()
+    every_time: bool = False
+    give_up_after: int = 10
+    status: int = 0
+    retry_after: int = 0
+    delay: float = 0.0
+    times: int = 1
+
+    def __str__(self) -> str:
+        when = " and ".join(map(str, self.moments)) or "now"
+        often = "every time " if self.every_time else ""
+        return f"{self.name} {often}{when}"
+
+    @property
+    def name(self) -> str:
+        """The action in words."""
+        if self.action is not Action.ANSWER:
+            return str(self.action)
+        return f"answer {self.status}" if self.status else "answer late"
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are open when it strikes."""
+        return sum(moment.effect.count for moment in self.moments)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Business keys it names."""
+        return tuple(moment.effect.key for moment in self.moments if moment.effect.key)
+
+    def rules(self) -> list[Rule]:
+        """What the world is armed with."""
+        times = 0 if self.every_time else self.times
+        do = {
+            Action.DROP_REPLY: Do.DROP,
+            Action.ANSWER: Do.ANSWER,
+            Action.NEVER_ANSWER: Do.NEVER,
+        }.get(self.action, Do.HOLD)
+        rules = [moment.rules(do, times) for moment in self.moments]
+        for rule in rules:
+            rule.status, rule.retry_after, rule.delay = self.status, self.retry_after, self.delay
+        return rules
+
+
+def moments(after: Which, before: Which) -> tuple[Moment, ...]:
+    """Moments of the effects named, in both lists."""
+    return tuple(
+        Moment(effect, point)
+        for point, which in ((Point.AFTER, after), (Point.BEFORE, before))
+        for effect in listed(which)
+    )
+
+
+def listed(which: Which) -> Iterable[Effect]:
+    """One effect, several or none, as a list; a bare string is told how to name an effect."""
+    if which is None:
+        return ()
+    if isinstance(which, Effect):
+        return (which,)
+    if isinstance(which, str):
+        raise LabError(f"{which!r} is no effect", hint=f"write charge_of({which!r})")
+    return which
+
+
+def needed(found: tuple[Moment, ...], what: str) -> tuple[Moment, ...]:
+    """The moments.  Raises LabError where there are none."""
+    if not found:
+        raise LabError(f"{what} needs a moment", hint='name one: after=charge_of("order-3")')
+    return found
+
+
+def kill_child(
+    *, after: Which = None, before: Which = None, every_time: bool = False, give_up_after: int = 10
+) -> Fault:
+    """SIGKILL the pool process that is charging, after or before the charge is recorded."""
+    found = needed(moments(after, before), "kill_child")
+    if len(found) != 1 or found[0].effect.count != 1:
+        raise LabError("kill_child strikes one charge", hint="name exactly one, after or before")
+    return Fault(Action.KILL_CHILD, found, every_time=every_time, give_up_after=give_up_after)
+
+
+def kill_worker(
+    *, after: Which = None, before: Which = None, while_fetching: bool = False
+) -> Fault:
+    """SIGKILL the whole worker while the named charges are in flight.
+
+    Name as many charges as the worker has processes, so that who is in flight is no race; name
+    none, and it strikes as soon as the worker is ready.
+
+    Args:
+        after: charges in flight whose effect is recorded.
+        before: charges in flight whose effect is not recorded.
+        while_fetching: strike instead when the first message has left the queue and is not yet
+            noted as unacknowledged.
+    """
+    found = moments(after, before)
+    if while_fetching and found:
+        raise LabError("a worker that fetches has no charge in flight", hint="name no charge")
+    return Fault(Action.KILL_FETCHING if while_fetching else Action.KILL_WORKER, found)
+
+
+def pause(*, after: Which = None, before: Which = None) -> Fault:
+    """SIGSTOP the whole worker; time passes, another worker takes over, the first one wakes up."""
+    return Fault(Action.PAUSE, needed(moments(after, before), "pause"))
+
+
+def stop(
+    signal: str, *, after: Which = None, before: Which = None, then_kill: bool = False
+) -> Fault:
+    """Ask the worker to stop, with ``TERM`` (warm) or ``QUIT`` (cold), while charges are in flight.
+
+    Args:
+        signal: ``"TERM"`` or ``"QUIT"``.
+        after: charges in flight whose effect is recorded.
+        before: charges in flight whose effect is not recorded.
+        then_kill: after TERM, SIGKILL before the running tasks have finished.
+    """
+    if signal not in ("TERM", "QUIT") or (then_kill and signal != "TERM"):
+        raise LabError(
+            f"stop({signal!r}) is not known",
+            hint='use "TERM", "QUIT" or "TERM" with then_kill=True',
+        )
+    action = Action.TERM_KILL if then_kill else Action(signal)
+    return Fault(action, moments(after, before))
+
+
+def drop_reply(*, after: Which = None, before: Which = None) -> Fault:
+    """Close the connection without an answer; after: the charge has happened all the same."""
+    return Fault(Action.DROP_REPLY, needed(moments(after, before), "drop_reply"))
+
+
+def answer(
+    status: int, *, after: Which = None, before: Which = None, retry_after: int = 0, times: int = 1
+) -> Fault:
+    """Answer with an error status (500, 503, 429 with ``retry_after`` seconds), ``times`` times."""
+    if not 400 <= status <= 599:
+        raise LabError(f"{status} is no error status", hint="use one from 400 to 599")
+    found = needed(moments(after, before), "answer")
+    return Fault(Action.ANSWER, found, status=status, retry_after=retry_after, times=times)
+
+
+def late(seconds: float, *, after: Which = None, before: Which = None, times: int = 1) -> Fault:
+    """Answer as usual, but ``seconds`` late."""
+    found = needed(moments(after, before), "late")
+    return Fault(Action.ANSWER, found, delay=seconds, times=times)
+
+
+def never_answer(*, after: Which = None, before: Which = None) -> Fault:
+    """Leave the request open until the caller gives up."""
+    return Fault(Action.NEVER_ANSWER, needed(moments(after, before), "never_answer"))

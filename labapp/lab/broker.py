@@ -1,0 +1,230 @@
+"""The broker laid open: which messages it holds, where, and since when.
+
+Reads and ages the keys of kombu's Redis transport (kombu/transport/redis.py): the lists of a queue
+(one per priority step), the hash ``unacked`` and its index ``unacked_index``.  May depend on
+``labapp.stack`` and ``labapp.errors``; used by ``labapp.lab``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+
+from labapp.errors import LabError
+from labapp.stack.control import Gone
+
+POLL = 0.005
+"""Seconds between two looks at the broker."""
+REPLIES = ".reply.celery.pidbox"
+"""Ending of the lists in which answers to ``inspect`` wait; they hold no tasks."""
+RESULT = "celery-task-meta-"
+"""Prefix of a result's key (celery/backends/base.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message in the broker.
+
+    Args:
+        task_id: Celery's id of the task.
+        task: name of the task.
+        first: its first positional argument, as text: the business key of the lab's tasks.
+        eta: seconds since the epoch before which it must not run; 0 for at once.
+    """
+
+    task_id: str
+    task: str
+    first: str
+    eta: float
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What lay in the broker at one moment (read in one transaction).
+
+    Args:
+        queued: messages in the queues, next to be fetched first.
+        unacked: messages fetched and not acknowledged, by delivery tag, oldest first.
+    """
+
+    queued: tuple[Message, ...]
+    unacked: dict[str, Message]
+
+    @property
+    def empty(self) -> bool:
+        """Whether no message is left."""
+        return not self.queued and not self.unacked
+
+    def messages(self) -> list[Message]:
+        """All of them."""
+        return [*self.queued, *self.unacked.values()]
+
+    def ids(self) -> set[str]:
+        """Task ids of all of them."""
+        return {message.task_id for message in self.messages()}
+
+
+class Broker:
+    """One Redis database as Celery's broker and result backend.
+
+    Args:
+        url: address with password and database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.redis = redis.Redis.from_url(url, decode_responses=True, socket_timeout=10.0)
+
+    def clear(self) -> None:
+        """Delete every key of this database.
+
+        Raises:
+            LabError: the broker does not answer.
+        """
+        try:
+            self.redis.flushdb()
+        except redis.RedisError as error:
+            raise unreachable(error) from error
+
+    def contents(self) -> Contents:
+        """What lies in the broker now.  Raises LabError where it does not answer."""
+        try:
+            return self._contents()
+        except redis.RedisError as error:
+            raise unreachable(error) from error
+
+    def _contents(self) -> Contents:
+        lists = self._lists()
+        with self.redis.pipeline(transaction=True) as pipe:
+            for key in lists:
+                pipe.lrange(key, 0, -1)
+            pipe.hgetall("unacked")
+            pipe.zrange("unacked_index", 0, -1)
+            *queues, held, index = pipe.execute()
+        order = {tag: place for place, tag in enumerate(index)}
+        tags = sorted(held, key=lambda tag: order.get(tag, -1))
+        return Contents(
+            tuple(message(raw) for queue in queues for raw in reversed(queue)),
+            {tag: message(json.dumps(json.loads(held[tag])[0])) for tag in tags},
+        )
+
+    def _lists(self) -> list[str]:
+        """The lists that are queues: every one but those of replies to ``inspect``."""
+        found = self.redis.scan_iter(_type="list", count=1000)
+        return sorted(key for key in found if not key.endswith(REPLIES))
+
+    def results(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The stored result of each of these tasks that has one."""
+        ids = list(task_ids)
+        found = self.redis.mget([RESULT + task_id for task_id in ids]) if ids else []
+        return {i: json.loads(raw) for i, raw in zip(ids, found, strict=True) if raw}
+
+    def result_states(self) -> list[str]:
+        """The state of every result stored in this database."""
+        found = list(self.redis.scan_iter(match=RESULT + "*", count=1000))
+        stored = self.redis.mget(found) if found else []
+        return [str(json.loads(raw)["status"]) for raw in stored if raw]
+
+    def index_size(self) -> int:
+        """Number of entries in ``unacked_index``."""
+        return int(self.redis.zcard("unacked_index"))
+
+    def travel(self, seconds: float, tags: Iterable[str] | None = None) -> list[str]:
+        """Time travel: age unacknowledged messages by ``seconds``, all of them or these tags.
+
+        Only their place in ``unacked_index`` changes, as if they had been fetched that much
+        earlier; whoever sweeps next finds them overdue.  Returns the tags aged."""
+        chosen = self._tags() if tags is None else list(tags)
+        with self.redis.pipeline(transaction=True) as pipe:
+            for tag in chosen:
+                pipe.zincrby("unacked_index", -seconds, tag)
+            pipe.execute()
+        return chosen
+
+    def _tags(self) -> list[str]:
+        """Delivery tags of everything unacknowledged, oldest first."""
+        return [str(tag) for tag in self.redis.zrange("unacked_index", 0, -1)]
+
+    def wait_gone(self, clients: Iterable[str], seconds: float = 10.0) -> None:
+        """Wait until the broker has noticed that these connections (``host:port``) are closed."""
+        gone = set(clients)
+        wait_for(
+            lambda: gone.isdisjoint(client["addr"] for client in self.redis.client_list()),
+            "the broker to notice the dead worker's connections",
+            seconds,
+        )
+
+    def wait_unblocked(self, clients: Iterable[str], seconds: float = 10.0) -> None:
+        """Wait until none of these connections waits in a blocking command (flag ``b``): from
+        then on no message can go to them."""
+        ours = set(clients)
+        wait_for(lambda: not self.blocked(ours), "the stopped worker's BRPOP to time out", seconds)
+
+    def blocked(self, clients: Iterable[str]) -> bool:
+        """Whether one of these connections waits in a blocking command now."""
+        ours = set(clients)
+        return any(
+            client["addr"] in ours and "b" in client["flags"] for client in self.redis.client_list()
+        )
+
+    def forget(self, messages: Iterable[Message]) -> None:
+        """Delete every queue, where there are such messages (nobody is consuming them)."""
+        if list(messages):
+            self.redis.delete(*self._lists())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.redis.close()
+
+
+def message(raw: str) -> Message:
+    """A message of kombu's Redis transport; one that is no Celery task keeps what is known."""
+    data = json.loads(raw)
+    headers = data.get("headers") or {}
+    return Message(
+        str(headers.get("id", "")),
+        str(headers.get("task", "")),
+        first_argument(data),
+        eta_seconds(headers.get("eta")),
+    )
+
+
+def first_argument(data: dict[str, Any]) -> str:
+    """The first positional argument in the message's body, as text; empty where there is none."""
+    try:
+        arguments = json.loads(base64.b64decode(data["body"]))[0]
+        return str(arguments[0]) if arguments else ""
+    except (ValueError, KeyError, IndexError, TypeError):
+        return ""
+
+
+def eta_seconds(eta: str | None) -> float:
+    """An ETA header as seconds since the epoch; 0 where there is none."""
+    if not eta:
+        return 0.0
+    when = datetime.fromisoformat(eta)
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+def wait_for(reached: Callable[[], bool], what: str, seconds: float) -> None:
+    """Wait until ``reached()``.  Raises LabError naming ``what`` after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not reached():
+        if time.monotonic() > deadline:
+            raise LabError(f"waited {seconds:.0f} s in vain for {what}")
+        time.sleep(POLL)
+
+
+def unreachable(error: Exception) -> LabError:
+    """What to say where the broker does not answer."""
+    return Gone(
+        f"the broker does not answer ({type(error).__name__})",
+        hint="look at `lab status` and `lab logs broker`; `lab up` starts what is missing",
+    )

@@ -1,0 +1,172 @@
+"""Publishes a learner's tasks from a process of their own, as a web application would.
+
+The process imports the module just as a worker does, and sends with the module's own app, routes
+and options.  A module that hangs, crashes or prints cannot hurt the notebook's kernel, and a module
+that was edited is imported afresh.  Used by ``labapp.lab``; the process's own code is
+``labapp.sender``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labapp.errors import LabError
+
+IMPORT_DEADLINE = 20.0
+"""Seconds that a learner's module may take to import."""
+SEND_DEADLINE = 20.0
+"""Seconds that publishing may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A learner's module.
+
+    Args:
+        name: importable name.
+        path: folder it lies in.
+    """
+
+    name: str
+    path: Path
+
+    @property
+    def file(self) -> Path:
+        """Its source file."""
+        return self.path / f"{self.name}.py"
+
+    def version(self) -> tuple[tuple[str, int, int], ...]:
+        """Changes whenever a Python file in its folder does."""
+        files = sorted(self.path.glob("*.py"))
+        return tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
+
+
+class Publisher:
+    """A process that has imported one module.
+
+    Args:
+        module: what to import.
+        env: its broker, result backend and partner's address.
+
+    Raises:
+        LabError: the module does not import (with file and line), or not in time.
+    """
+
+    def __init__(self, module: Module, env: Mapping[str, str]) -> None:
+        self.module = module
+        self.version = module.version()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed in close()
+        self._process = self._spawn(env)
+        told = self._hear("to import", IMPORT_DEADLINE)
+        if "error" in told:
+            self.close()
+            raise LabError(f"{module.file.name} does not import: {told['error']}", told["hint"])
+        self.tasks: list[str] = told["tasks"]
+
+    def _spawn(self, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        if not self.module.file.exists():
+            raise LabError(
+                f"there is no {self.module.file.name} in {self.module.path.name}/",
+                hint="put it back: `git checkout` brings the starter, solutions/ has the answer",
+            )
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
+        return subprocess.Popen(
+            [sys.executable, "-m", "labapp.sender", self.module.name],
+            cwd=self.module.path,
+            env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **env},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            start_new_session=True,  # the kernel's interrupt button is not meant for it
+        )
+
+    def send(self, task: str, calls: Sequence[tuple[Any, ...]]) -> list[str]:
+        """Publish the task once for each tuple of arguments; the task ids, in order.
+
+        Raises:
+            LabError: the module has no such task, or publishing failed.
+        """
+        if task not in self.tasks:
+            known = ", ".join(self.tasks) or "none"
+            raise LabError(
+                f"{self.module.file.name} has no task {task!r} (its tasks: {known})",
+                hint="keep the task's name as the starter has it",
+            )
+        self._say({"task": task, "calls": [list(call) for call in calls]})
+        told = self._hear("to publish", SEND_DEADLINE)
+        if "error" in told:
+            raise LabError(f"{self.module.file.name} could not publish: {told['error']}")
+        return list(told["ids"])
+
+    def _say(self, request: dict[str, Any]) -> None:
+        pipe = self._process.stdin
+        with contextlib.suppress(BrokenPipeError):  # _hear finds the process gone and says so
+            if pipe is not None:
+                pipe.write(json.dumps(request).encode() + b"\n")
+                pipe.flush()
+
+    def _hear(self, what: str, seconds: float) -> dict[str, Any]:
+        """Its next line; closes the process where none comes."""
+        line = read_line(self._process, seconds)
+        if line:
+            told: dict[str, Any] = json.loads(line)
+            return told
+        status = self._process.poll()
+        said = self._last_words()
+        self.close()
+        if status is not None:
+            raise LabError(
+                f"{self.module.file.name} ended its process (status {status}) when asked {what}",
+                hint=f"it said last: {said}" if said else "look for sys.exit or os._exit in it",
+            )
+        raise LabError(
+            f"{self.module.file.name} took more than {seconds:.0f} s {what}",
+            hint="a module must only define things when imported; work belongs into tasks",
+        )
+
+    def _last_words(self) -> str:
+        """The last line that the process printed."""
+        self._said.seek(0)
+        lines = self._said.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+    def fresh(self) -> bool:
+        """Whether the process lives and its module has not been edited since."""
+        return self._process.poll() is None and self.version == self.module.version()
+
+    def close(self) -> None:
+        """End the process and wait for it."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
+        self._said.close()
+
+
+def read_line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
+    """One line of the process's output; empty if it ends or takes longer than ``seconds``."""
+    if process.stdout is None:
+        raise ValueError("the process has no pipe to read from")
+    deadline = time.monotonic() + seconds
+    line = bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                return b""
+            piece = os.read(process.stdout.fileno(), 65536)
+            if not piece:
+                process.wait()
+                return b""
+            line += piece
+    return bytes(line)

@@ -1,0 +1,112 @@
+"""A session: one lease, one Redis database, the clients of one stack.
+
+Everything an experiment starts belongs to its session and ends with it; two sessions on one stack
+do not see each other.  Used by ``labapp.lab`` and ``labapp.course``.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from pathlib import Path
+from typing import Any
+
+from labapp.lab.broker import Broker
+from labapp.lab.publisher import Module, Publisher
+from labapp.node.client import Nodes
+from labapp.stack.state import Stack
+from labapp.world.client import WorldClient
+
+
+class Session:
+    """A lease on the stack, held by this process.
+
+    Args:
+        stack: the running stack.
+
+    Raises:
+        LabError: a service of the stack does not answer, or all databases are in use.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.nodes = Nodes(stack.node_urls, stack.control_token)
+        self.lease = self.nodes.lease()
+        self.broker = Broker(stack.broker_url(self.lease.database))
+        self._publishers: dict[Module, Publisher] = {}
+        self._numbers = itertools.count(1)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the node still holds the lease."""
+        return self.lease.alive
+
+    def scope(self) -> WorldClient:
+        """A new scope of the world, for one run."""
+        name = f"run-{secrets.token_hex(6)}"
+        return WorldClient(self.stack.world_url, self.stack.control_token, name)
+
+    def environment(self, partner_url: str) -> dict[str, str]:
+        """What a worker of this session is told of broker, backend and partner."""
+        return {
+            "CELERY_BROKER_URL": self.broker.url,
+            "CELERY_RESULT_BACKEND": self.broker.url,
+            "PARTNER_URL": partner_url,
+        }
+
+    def publisher(self, module: Module) -> Publisher:
+        """A publishing process with this module's present source.
+
+        Raises:
+            LabError: the module does not import.
+        """
+        known = self._publishers.get(module)
+        if known is not None and known.fresh():
+            return known
+        if known is not None:
+            known.close()
+            del self._publishers[module]
+        publisher = Publisher(module, self.environment(f"{self.stack.world_url}/{self.lease.name}"))
+        self._publishers[module] = publisher
+        return publisher
+
+    def worker_name(self) -> str:
+        """A name that no other worker of the stack has."""
+        return f"{self.lease.name}-w{next(self._numbers)}"
+
+    def workers(self) -> list[dict[str, Any]]:
+        """What the nodes run for this session."""
+        return [w for w in self.nodes.workers() if w["lease"] == self.lease.name]
+
+    def clean(self) -> None:
+        """End every worker of this session and empty its database.
+
+        Raises:
+            LabError: a service of the stack does not answer.
+        """
+        for worker in self.workers():
+            self.nodes.kill_named(worker["name"])
+        self.broker.clear()
+
+    def close(self) -> None:
+        """End the session; the node kills what is left of it."""
+        for publisher in self._publishers.values():
+            publisher.close()
+        self.lease.close()
+        self.nodes.close()
+        self.broker.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def module_of(task: Any) -> Module:
+    """The module in which a task (or any function) is defined."""
+    import inspect
+
+    function = getattr(task, "run", task)
+    file = Path(inspect.getfile(inspect.unwrap(function))).resolve()
+    return Module(file.stem, file.parent)

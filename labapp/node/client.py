@@ -1,0 +1,168 @@
+"""The lab's side of the nodes' control APIs: the verbs, and the lease.
+
+Synchronous: a conductor does one thing at a time.  Used by ``labapp.lab``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import httpx
+
+from labapp.node.workers import WorkerSpec
+from labapp.stack.control import ControlClient, Gone, refusal
+
+
+@dataclass(frozen=True, slots=True)
+class StartedWorker:
+    """A running worker, as its node reported it.
+
+    Args:
+        node: which of the nodes runs it (index).
+        name: its name on that node.
+        pid: pid of its main process.
+        report: what the probe told (``labapp.node.probe.report``).
+    """
+
+    node: int
+    name: str
+    pid: int
+    report: dict[str, Any]
+
+    @property
+    def hostname(self) -> str:
+        """Its Celery node name, as in ``inspect``."""
+        return str(self.report["hostname"])
+
+    @property
+    def concurrency(self) -> int:
+        """Processes (or threads) in its pool."""
+        return int(self.report["concurrency"])
+
+    @property
+    def prefetch(self) -> int:
+        """How many unacknowledged messages it takes; 0 for any number."""
+        return int(self.report["prefetch"])
+
+
+class Lease:
+    """An open connection to a node, by which the node knows that this process lives.
+
+    Args:
+        url: the node's address.
+        token: control token.
+
+    Raises:
+        Gone: the node does not answer.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self._client = httpx.Client(timeout=httpx.Timeout(10.0, read=None), trust_env=False)
+        request = self._client.build_request(
+            "GET", f"{url}/lease", headers={"Authorization": f"Bearer {token}"}
+        )
+        try:
+            self._answer = self._client.send(request, stream=True)
+            if self._answer.is_error:
+                self._answer.read()
+                raise refusal("the node", self._answer)
+            self._lines = self._answer.iter_lines()
+            first = json.loads(next(self._lines))
+            self.name: str = first["lease"]
+            self.database: int = first["database"]
+        except (httpx.HTTPError, StopIteration) as error:
+            self._client.close()
+            raise Gone("the node does not answer", hint="look at `lab status`") from error
+        except BaseException:  # an interrupt included: nothing may hold a lease unseen
+            self._client.close()
+            raise
+        self._ended = threading.Event()
+        threading.Thread(target=self._watch, name="lab-lease", daemon=True).start()
+
+    def _watch(self) -> None:
+        """Note when the node's end of the connection goes away."""
+        try:
+            for _ in self._lines:
+                pass
+        except (httpx.HTTPError, httpx.StreamError, OSError):
+            pass
+        self._ended.set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the node still holds this lease."""
+        return not self._ended.is_set()
+
+    def close(self) -> None:
+        """End the lease: the node kills what it started under it."""
+        connection = self._answer.extensions["network_stream"].get_extra_info("socket")
+        with contextlib.suppress(OSError):  # closed by the other end already
+            connection.shutdown(socket.SHUT_RDWR)  # wakes the watching thread; close would not
+        self._ended.wait()
+        self._client.close()
+
+
+class Nodes:
+    """All nodes of the stack, as one.
+
+    Args:
+        urls: their addresses; the first keeps the leases' databases.
+        token: control token.
+    """
+
+    def __init__(self, urls: Sequence[str], token: str) -> None:
+        self._token = token
+        self.urls = list(urls)
+        self._clients = [ControlClient("the node", url, token) for url in urls]
+
+    def lease(self) -> Lease:
+        """A new lease with the first node."""
+        return Lease(self.urls[0], self._token)
+
+    def start(self, spec: WorkerSpec, node: int = 0) -> StartedWorker:
+        """Start a worker and wait until it is ready.
+
+        Raises:
+            LabError: it exited at start, with its log's tail.
+        """
+        spec = replace(spec, settings=dict(spec.settings), env=dict(spec.env))
+        told = self._clients[node].call("POST", "/workers", asdict(spec))
+        return StartedWorker(node, told["name"], told["pid"], told["report"])
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Every worker of every node."""
+        return [worker for client in self._clients for worker in client.call("GET", "/workers")]
+
+    def kill(self, worker: StartedWorker) -> list[str]:
+        """Kill -9 the whole worker; reaped on return.  Its ends of its broker connections."""
+        told = self._clients[worker.node].call("DELETE", f"/workers/{worker.name}")
+        return list(told["clients"])
+
+    def kill_named(self, name: str) -> None:
+        """Kill -9 the worker of this name, on whichever node it is."""
+        for client in self._clients:
+            if any(worker["name"] == name for worker in client.call("GET", "/workers")):
+                client.call("DELETE", f"/workers/{name}")
+
+    def owner(self, port: int) -> tuple[str, int] | None:
+        """Name and pid of the worker process that holds this connection to the world."""
+        for client in self._clients:
+            told = client.call("POST", "/owner", {"port": port})
+            if told["worker"] is not None:
+                return told["worker"], told["pid"]
+        return None
+
+    def verb(self, worker: StartedWorker, name: str, **body: Any) -> Any:
+        """One of a worker's verbs: kill_child, pause, resume, signal, wait, wait_log, log."""
+        return self._clients[worker.node].call("POST", f"/workers/{worker.name}/{name}", body)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients:
+            client.close()

@@ -1,0 +1,110 @@
+"""Processes as a node needs them: descendants, owners of connections, exact stops and kills.
+
+Every wait here is for a state of the kernel's (stopped, zombie, gone), polled each millisecond,
+with a deadline.  A node looks only among its own descendants: scanning a whole machine takes
+seconds, its own children milliseconds.  Used by ``labapp.node.workers``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterable
+
+import psutil
+
+from labapp.errors import LabError
+
+POLL = 0.001
+"""Seconds between two looks at a process's state."""
+DEADLINE = 10.0
+"""Seconds that the kernel may take to stop or end a process (it takes microseconds)."""
+
+
+def descendants(pid: int) -> list[int]:
+    """The process and all below it, the process first; empty where it is gone."""
+    try:
+        return [pid, *(p.pid for p in psutil.Process(pid).children(recursive=True))]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def marked(name: str, value: str) -> list[int]:
+    """All below this process that have ``name=value`` in their environment.
+
+    Finds what daemonised itself, too: it no longer hangs below the worker that started it."""
+    return [p.pid for p in psutil.Process().children(recursive=True) if _has(p, name, value)]
+
+
+def _has(process: psutil.Process, name: str, value: str) -> bool:
+    try:
+        return process.environ().get(name) == value
+    except (psutil.Error, OSError):  # a zombie has none
+        return False
+
+
+def reaped(pids: Iterable[int]) -> bool:
+    """Whether none of these is left; those that have become this process's own are waited for."""
+    left = [pid for pid in pids if state(pid) != "gone"]
+    for pid in left:
+        with contextlib.suppress(ChildProcessError):  # not ours (yet)
+            os.waitpid(pid, os.WNOHANG)
+    return not left
+
+
+def state(pid: int) -> str:
+    """psutil's word for the process's state; ``gone`` where there is none."""
+    try:
+        return str(psutil.Process(pid).status())
+    except psutil.NoSuchProcess:
+        return "gone"
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """Send a signal; a process that is gone already is no error."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+async def until(reached: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:
+    """Wait until ``reached()``.  Raises LabError naming ``what`` after ``seconds``."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not reached():
+        if loop.time() > deadline:
+            raise LabError(f"waited {seconds:.0f} s in vain for {what}")
+        await asyncio.sleep(POLL)
+
+
+async def stop(pids: Iterable[int]) -> None:
+    """SIGSTOP these processes, in this order, and see each one stopped (or ended)."""
+    for pid in pids:
+        send(pid, signal.SIGSTOP)
+        await until(
+            lambda pid=pid: state(pid) in ("stopped", "zombie", "gone"),  # type: ignore[misc]
+            f"process {pid} to stop",
+        )
+
+
+def resume(pids: Iterable[int]) -> None:
+    """SIGCONT these processes, in this order."""
+    for pid in pids:
+        send(pid, signal.SIGCONT)
+
+
+def connections(pid: int, remote_port: int) -> list[str]:
+    """``host:port`` of this process's own ends of its TCP connections to ``remote_port``."""
+    try:
+        found = psutil.Process(pid).net_connections(kind="tcp")
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
+    return [
+        f"{c.laddr.ip}:{c.laddr.port}" for c in found if c.raddr and c.raddr.port == remote_port
+    ]
+
+
+def owns(pid: int, local_port: int, remote_port: int) -> bool:
+    """Whether this process holds the TCP connection ``local_port`` → ``remote_port``."""
+    return any(end.endswith(f":{local_port}") for end in connections(pid, remote_port))

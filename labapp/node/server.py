@@ -1,0 +1,359 @@
+"""The node's process: workers' verbs over HTTP, leases, and the live default worker.
+
+A lease is an open connection: when the notebook's kernel that holds it ends, however it ends, the
+kernel of the operating system closes it, and the node ends every worker of that lease.  May depend
+on ``labapp.stack`` and ``labapp.errors``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import math
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+from aiohttp import web
+
+from labapp.errors import LabError
+from labapp.node import procs
+from labapp.node.workers import Worker, WorkerSpec
+from labapp.stack.control import health, json_object, serve, token_guard
+
+log = logging.getLogger("labapp.node")
+
+PR_SET_CHILD_SUBREAPER = 36
+"""prctl(2): orphans below this process become its children, so it can wait for them (Linux)."""
+DATABASES = range(1, 64)
+"""Redis databases for sessions; 0 belongs to the live worker and to what is sent by hand."""
+RESTART_PAUSE = 0.5
+"""Seconds before a worker that exited is started again."""
+LONGEST_PAUSE = 10.0
+"""Seconds; one that cannot start (a broken module, no broker) is tried ever less often."""
+WATCH = 0.1
+"""Seconds between two looks at whether a kept worker still runs."""
+LIVE = "live"
+"""Name of the live default worker, and of its scope in the world."""
+
+
+class Node:
+    """Workers and leases of one host.
+
+    Args:
+        logs: folder of the workers' logs.
+        broker_url: the broker's address, without a database.
+        world_url: the world's address.
+    """
+
+    def __init__(self, logs: Path, broker_url: str, world_url: str) -> None:
+        self.logs = logs
+        self.broker_url = broker_url.rstrip("/")
+        self.broker_port = urlsplit(broker_url).port or 6379
+        self.world_url = world_url
+        self.world_port = urlsplit(world_url).port or 80
+        self.workers: dict[str, Worker] = {}
+        self.leases: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # Verbs
+
+    async def post_worker(self, request: web.Request) -> web.StreamResponse:
+        """``POST /workers``: start a worker and answer when it is ready."""
+        worker = await self.start(WorkerSpec(**await json_object(request)))
+        return web.json_response(worker.to_json())
+
+    async def start(self, spec: WorkerSpec) -> Worker:
+        """Start a worker, and keep it running where the spec says so.
+
+        Raises:
+            LabError: its name is taken, it exits, or is not ready.
+        """
+        worker = await self._launch(spec)
+        if spec.restart:
+            self._in_background(self.keep(spec, worker))
+        return worker
+
+    async def _launch(self, spec: WorkerSpec) -> Worker:
+        if spec.lease and spec.lease not in self.leases:
+            raise LabError("this lease has ended", hint="run the cell again")
+        if (old := self.workers.get(spec.name)) is not None and old.alive():
+            raise LabError(f"a worker named {spec.name} is running already")
+        worker = Worker(spec, self.logs / f"{spec.name}.log")
+        self.workers[spec.name] = worker
+        try:
+            await worker.ready()
+        except BaseException:
+            await asyncio.shield(self.remove(worker))
+            raise
+        return worker
+
+    async def remove(self, worker: Worker) -> None:
+        """Kill and reap a worker, and forget it."""
+        try:
+            await worker.kill()
+        finally:
+            if self.workers.get(worker.spec.name) is worker:
+                del self.workers[worker.spec.name]
+
+    async def get_workers(self, request: web.Request) -> web.StreamResponse:
+        """``GET /workers``."""
+        return web.json_response([worker.to_json() for worker in self.workers.values()])
+
+    async def delete_worker(self, request: web.Request) -> web.StreamResponse:
+        """``DELETE /workers/NAME``: kill -9, reaped when this answers; with its connections."""
+        worker = self._named(request)
+        await worker.pause()  # so that it opens no connection after we have looked
+        clients = worker.clients(self.broker_port)
+        await self.remove(worker)
+        return web.json_response({"clients": clients})
+
+    async def post_verb(self, request: web.Request) -> web.StreamResponse:
+        """``POST /workers/NAME/VERB``: kill_child, pause, resume, signal, wait, log."""
+        worker = self._named(request)
+        body = await json_object(request)
+        verbs = {
+            "kill_child": self._kill_child,
+            "pause": self._pause,
+            "resume": self._resume,
+            "signal": self._signal,
+            "wait": self._wait,
+            "wait_log": self._wait_log,
+            "log": self._log,
+        }
+        verb = verbs.get(request.match_info["verb"])
+        if verb is None:
+            raise LabError(f"a worker has no verb {request.match_info['verb']}")
+        return web.json_response(await verb(worker, body))
+
+    async def _kill_child(self, worker: Worker, body: Any) -> dict[str, Any]:
+        pid = worker.owner(int(body["port"]), self.world_port)
+        if pid is None:
+            raise LabError(f"worker {worker.spec.name} does not own port {body['port']}")
+        await worker.kill_child(pid)
+        return {"pid": pid}
+
+    async def _pause(self, worker: Worker, body: Any) -> dict[str, Any]:
+        if body.get("main_only"):
+            await procs.stop([worker.pid])
+        else:
+            await worker.pause()
+        return {"clients": worker.clients(self.broker_port)}
+
+    async def _resume(self, worker: Worker, body: Any) -> dict[str, Any]:
+        worker.resume()
+        return {}
+
+    async def _signal(self, worker: Worker, body: Any) -> dict[str, Any]:
+        worker.process.send_signal(signal.Signals[f"SIG{body['signal']}"])
+        return {}
+
+    async def _wait(self, worker: Worker, body: Any) -> dict[str, Any]:
+        return {"exit_status": await worker.exited(float(body["timeout"]))}
+
+    async def _wait_log(self, worker: Worker, body: Any) -> dict[str, Any]:
+        text = str(body["text"])
+        await procs.until(
+            lambda: text in worker.tail(10_000), f"{text!r} in the log", float(body["timeout"])
+        )
+        return {}
+
+    async def _log(self, worker: Worker, body: Any) -> dict[str, Any]:
+        return {"tail": worker.tail(int(body.get("lines", 15)))}
+
+    async def owner(self, request: web.Request) -> web.StreamResponse:
+        """``POST /owner`` ``{"port": p}``: which worker holds that connection to the world."""
+        port = int((await json_object(request))["port"])
+        for worker in self.workers.values():
+            if (pid := worker.owner(port, self.world_port)) is not None:
+                return web.json_response({"worker": worker.spec.name, "pid": pid})
+        return web.json_response({"worker": None, "pid": None})
+
+    def _named(self, request: web.Request) -> Worker:
+        name = request.match_info["name"]
+        worker = self.workers.get(name)
+        if worker is None:
+            raise LabError(f"there is no worker named {name} here")
+        return worker
+
+    # Leases
+
+    async def lease(self, request: web.Request) -> web.StreamResponse:
+        """``GET /lease``: a lease that lives as long as this answer's connection.
+
+        The first line tells the lease's name and its Redis database."""
+        name = secrets.token_hex(4)
+        database = min(set(DATABASES) - set(self.leases.values()), default=None)
+        if database is None:
+            raise LabError(
+                "all 63 sessions of this stack are in use", hint="shut down some kernels"
+            )
+        self.leases[name] = database
+        try:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(f'{{"lease": "{name}", "database": {database}}}\n'.encode())
+            await asyncio.Event().wait()  # until the client is gone: then this is cancelled
+            return response
+        finally:
+            await asyncio.shield(self.end_lease(name))
+
+    async def end_lease(self, name: str) -> None:
+        """Kill and reap every worker of this lease, then empty and free its database."""
+        for worker in [w for w in self.workers.values() if w.spec.lease == name]:
+            with contextlib.suppress(LabError):
+                await self.remove(worker)
+        await self._empty(self.leases[name])
+        del self.leases[name]
+
+    async def _empty(self, database: int) -> None:
+        """Delete a database's keys: the next session must not find them.
+
+        Without a broker there is nothing to be done; a run begins by emptying its database, too."""
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
+
+        broker = Redis.from_url(
+            f"{self.broker_url}/{database}",
+            socket_timeout=1,
+            socket_connect_timeout=1,
+            retry=Retry(NoBackoff(), 0),
+        )
+        with contextlib.suppress(RedisError, OSError):
+            await broker.flushdb()
+        await broker.aclose()
+
+    # The node itself
+
+    async def keep(self, spec: WorkerSpec, worker: Worker | None = None) -> None:
+        """Keep one worker running: start it again whenever it ends by itself, if need be for ever.
+
+        One that was killed through the node stays away, unless it is the live one (no lease)."""
+        pause = RESTART_PAUSE
+        while not spec.lease or spec.lease in self.leases:
+            try:
+                worker = worker or await self._launch(spec)
+                pause = RESTART_PAUSE
+                status = await worker.exited(math.inf, poll=WATCH)
+                if spec.lease and worker.state == "killed":
+                    return
+                log.warning("worker %s exited with status %s: restarting", spec.name, status)
+            except (LabError, OSError) as error:
+                log.error("%s", error)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            worker = None
+            await asyncio.sleep(pause)
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)  # the loop itself keeps no task alive
+        task.add_done_callback(self._tasks.discard)
+
+    def reap_strays(self) -> None:
+        """Wait for ended orphans that became this process's children (it is their subreaper)."""
+        mains = {worker.pid for worker in self.workers.values()}
+        for child in psutil.Process().children():
+            if child.pid not in mains and procs.state(child.pid) == "zombie":
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(child.pid, os.WNOHANG)
+
+    async def lifetime(self, default: WorkerSpec | None) -> AsyncIterator[None]:
+        """Start-up and shutdown of the node, as aiohttp's cleanup context."""
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self.reap_strays)
+        if default:
+            self._in_background(self.keep(default))
+        yield
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for worker in list(self.workers.values()):
+            with contextlib.suppress(LabError):
+                await self.remove(worker)
+
+    def application(self, token: str, default: WorkerSpec | None) -> web.Application:
+        """The aiohttp application with all routes."""
+
+        async def lifetime(_: web.Application) -> AsyncIterator[None]:
+            async for step in self.lifetime(default):
+                yield step
+
+        app = web.Application(middlewares=[token_guard(token, "/")])
+        app.cleanup_ctx.append(lifetime)
+        app.add_routes(
+            [
+                web.get("/health", health),
+                web.get("/lease", self.lease),
+                web.get("/workers", self.get_workers),
+                web.post("/workers", self.post_worker),
+                web.delete("/workers/{name}", self.delete_worker),
+                web.post("/workers/{name}/{verb}", self.post_verb),
+                web.post("/owner", self.owner),
+            ]
+        )
+        return app
+
+
+def default_worker(module: str, path: Path, broker_url: str, world_url: str) -> WorkerSpec:
+    """The live worker on database 0, which runs whatever a learner sends by hand."""
+    database = f"{broker_url.rstrip('/')}/0"
+    return WorkerSpec(
+        name=LIVE,
+        module=module,
+        path=str(path),
+        env={
+            "CELERY_BROKER_URL": database,
+            "CELERY_RESULT_BACKEND": database,
+            "PARTNER_URL": f"{world_url}/{LIVE}",
+        },
+        arguments=("--without-gossip", "--without-mingle", "--task-events"),
+        restart=True,
+    )
+
+
+def become_subreaper() -> None:
+    """Adopt orphans of this process's descendants, so that none outlives the node unseen."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def main(
+    host: str, port: int, logs: Path, token: str, default_app: str = "", default_path: str = ""
+) -> None:
+    """Serve the node until SIGTERM or SIGINT.
+
+    Args:
+        host: address to listen on.
+        port: TCP port.
+        logs: folder for the workers' logs.
+        token: control token.
+        default_app: module of the live default worker; empty for none.
+        default_path: folder of that module.
+
+    Raises:
+        LabError: the port is taken, or a setting is missing.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    become_subreaper()
+    logs.mkdir(parents=True, exist_ok=True)
+    broker_url, world_url = address("LAB_BROKER_URL"), address("LAB_WORLD_URL")
+    node = Node(logs, broker_url, world_url)
+    folder = Path(default_path).resolve()
+    default = default_worker(default_app, folder, broker_url, world_url) if default_app else None
+    serve(node.application(token, default), host, port, "node")
+
+
+def address(variable: str) -> str:
+    """An address from the environment.  Raises LabError where it is not set."""
+    if value := os.environ.get(variable):
+        return value
+    raise LabError(f"${variable} is not set", hint="`lab up` sets it; in compose the service does")

@@ -1,0 +1,68 @@
+"""The publishing process: ``python -m labapp.sender MODULE``.
+
+Imports the module, says which tasks it has, then publishes what it is asked to, one JSON line each
+way, and ends with its standard input.  Started by ``labapp.lab.publisher`` only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import IO, Any
+
+
+def main() -> None:
+    """Serve one module until standard input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what the module prints must not look like an answer
+    try:
+        module = importlib.import_module(sys.argv[1])
+        app = app_of(module)
+    except BaseException as error:  # whatever a learner's module raises, SystemExit included
+        say(answers, {"error": last_line(error), "hint": where(error)})
+        return
+    say(answers, {"tasks": sorted(name for name in app.tasks if not name.startswith("celery."))})
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            task = app.tasks[request["task"]]
+            say(answers, {"ids": [task.apply_async(args=c).id for c in request["calls"]]})
+        except Exception as error:
+            say(answers, {"error": last_line(error)})
+
+
+def app_of(module: Any) -> Any:
+    """The module's Celery app, found as ``celery -A`` finds it."""
+    from celery.app.utils import find_app
+
+    app = find_app(module.__name__)
+    app.finalize()
+    return app
+
+
+def say(answers: IO[str], answer: dict[str, Any]) -> None:
+    """One line to the lab."""
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
+
+
+def last_line(error: BaseException) -> str:
+    """The error in one line."""
+    return traceback.format_exception_only(error)[-1].strip()
+
+
+def where(error: BaseException) -> str:
+    """File and line in the learner's folder that the error points at; empty where none does."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"look at {Path(error.filename).name}, line {error.lineno}"
+    here = str(Path.cwd())
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(here)]
+    return f"look at {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+
+
+if __name__ == "__main__":
+    main()

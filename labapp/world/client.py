@@ -1,0 +1,110 @@
+"""The lab's side of the world's control API: arm, wait, release, read.
+
+Synchronous: a conductor waits for one thing at a time.  Used by ``labapp.lab``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from labapp.stack.control import ControlClient
+from labapp.world.rules import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRequest:
+    """A request that the world holds open; see ``labapp.world.scope.Held``."""
+
+    id: int
+    key: str
+    recorded: bool
+    client: str
+
+    @property
+    def port(self) -> int:
+        """The caller's TCP port."""
+        return int(self.client.rpartition(":")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the world says of one scope.
+
+    Args:
+        boot: identity of the world's process; another one means that holds and rules are gone.
+        records: ``(kind, key, at)`` in order, ``at`` in seconds since the epoch.
+        held: requests held open.
+        open: number of open requests, held ones included.
+        fired: how often each armed rule has applied, in the order armed.
+    """
+
+    boot: str
+    records: tuple[tuple[str, str, float], ...]
+    held: tuple[HeldRequest, ...]
+    open: int
+    fired: tuple[int, ...]
+
+    def keys(self, kind: str) -> list[str]:
+        """Business keys of the records of one kind, in order."""
+        return [key for what, key, _ in self.records if what == kind]
+
+
+class WorldClient:
+    """Control client of one scope.
+
+    Args:
+        url: the world's address.
+        token: the stack's control token.
+        scope: name of the scope.
+    """
+
+    def __init__(self, url: str, token: str, scope: str) -> None:
+        self.scope = scope
+        self.partner_url = f"{url}/{scope}"
+        self._control = ControlClient("the world", url, token)
+        self._path = f"/control/scopes/{scope}"
+
+    def read(self) -> Reading:
+        """The scope's history and state."""
+        return reading(self._control.call("GET", self._path))
+
+    def arm(self, rules: Iterable[Rule]) -> Reading:
+        """Arm these rules in place of the old ones (none: faults off)."""
+        body = [rule.to_json() for rule in rules]
+        return reading(self._control.call("PUT", f"{self._path}/rules", body))
+
+    def wait(self, *, held: int = 0, quiet: bool = False, timeout: float) -> Reading:
+        """Until ``held`` requests are held, or with ``quiet`` none is open; or ``timeout`` seconds.
+
+        The caller looks at the reading to see which it was."""
+        body = {"held": held, "quiet": quiet, "timeout": timeout}
+        return reading(self._control.call("POST", f"{self._path}/wait", body))
+
+    def answer(self, held: Iterable[HeldRequest] = ()) -> None:
+        """Let these held requests (all, if none is named) go on as if nothing had been."""
+        self._release(held, "answer")
+
+    def drop(self, held: Iterable[HeldRequest] = ()) -> None:
+        """Close the connections of these held requests (all, if none is named)."""
+        self._release(held, "drop")
+
+    def _release(self, held: Iterable[HeldRequest], ending: str) -> None:
+        body = {"ids": [request.id for request in held], "ending": ending}
+        self._control.call("POST", f"{self._path}/release", body)
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._control.close()
+
+
+def reading(data: Any) -> Reading:
+    """A reading from the world's JSON."""
+    return Reading(
+        boot=data["boot"],
+        records=tuple((r["kind"], r["key"], r["at"]) for r in data["records"]),
+        held=tuple(HeldRequest(**held) for held in data["held"]),
+        open=data["open"],
+        fired=tuple(rule["fired"] for rule in data["rules"]),
+    )

@@ -1,0 +1,95 @@
+"""Which request a fault waits for, and what the world does with it.
+
+Pure: rules in, decisions out, no I/O.  A rule is what is left of a fault by the time it reaches
+the world; who kills whom is not known here.  Used by ``labapp.world.server``; built by
+``labapp.faults``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Point(StrEnum):
+    """Where in a request a rule applies: before or after its effect is recorded."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class Do(StrEnum):
+    """What the world does with a request that a rule matches."""
+
+    HOLD = "hold"
+    """Leave it open until the conductor says how it ends."""
+    DROP = "drop"
+    """Close the connection without an answer."""
+    ANSWER = "answer"
+    """Answer with ``status`` (and ``retry_after``) after ``delay`` seconds; no effect follows
+    where the point is before."""
+    NEVER = "never"
+    """Leave it open for ever."""
+
+
+@dataclass(slots=True)
+class Rule:
+    """One armed rule.
+
+    Args:
+        point: before or after the effect is recorded.
+        do: what happens to the request.
+        key: business key that the request must carry; empty for any.
+        nth: the effect's number in its scope, from 1; 0 for any.
+        times: how often the rule applies; 0 for every time.
+        status: HTTP status of ``Do.ANSWER``; 0 answers what it would have answered, late.
+        retry_after: seconds in the ``Retry-After`` header; 0 for no header.
+        delay: seconds before the answer.
+        fired: how often the rule has applied.
+    """
+
+    point: Point
+    do: Do
+    key: str = ""
+    nth: int = 0
+    times: int = 1
+    status: int = 0
+    retry_after: int = 0
+    delay: float = 0.0
+    fired: int = field(default=0, compare=False)
+
+    def matches(self, point: Point, key: str, number: int) -> bool:
+        """Whether this rule applies to the request for ``key``, effect number ``number``."""
+        return (
+            self.point is point
+            and (not self.times or self.fired < self.times)
+            and (not self.key or self.key == key)
+            and (not self.nth or self.nth == number)
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The rule as a plain mapping."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Rule:
+        """The rule that ``to_json`` described.  Raises TypeError or ValueError if it is none."""
+        if not isinstance(data, Mapping):
+            raise TypeError("a rule is a JSON object")
+        plain = {name: value for name, value in data.items() if name not in ("point", "do")}
+        rule = cls(point=Point(data["point"]), do=Do(data["do"]), **plain)
+        numbers = (rule.nth, rule.times, rule.status, rule.retry_after, rule.delay)
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise TypeError("nth, times, status, retry_after and delay are numbers")
+        return rule
+
+
+def first_match(rules: list[Rule], point: Point, key: str, number: int) -> Rule | None:
+    """The first rule that applies, counted as fired; ``None`` where none does."""
+    for rule in rules:
+        if rule.matches(point, key, number):
+            rule.fired += 1
+            return rule
+    return None
