@@ -103,8 +103,12 @@ class Publisher:
                 f"{self.module.file.name} has no task {task!r} (its tasks: {known})",
                 hint="keep the task's name as the starter has it",
             )
-        self._say({"task": task, "calls": [list(call) for call in calls]})
-        told = self._hear("to publish", SEND_DEADLINE)
+        try:
+            self._say({"task": task, "calls": [list(call) for call in calls]})
+            told = self._hear("to publish", SEND_DEADLINE)
+        except BaseException:  # interrupted: a late answer must not be taken for the next one's
+            self.close()
+            raise
         if "error" in told:
             raise LabError(f"{self.module.file.name} could not publish: {told['error']}")
         return list(told["ids"])

@@ -13,7 +13,7 @@ from typing import Any
 
 from labapp.errors import LabError
 from labapp.faults import Fault
-from labapp.lab.conductor import Conductor
+from labapp.lab.conductor import conduct
 from labapp.lab.peek import peek
 from labapp.lab.run import Plan, Run, Work, WorkerSettings
 from labapp.lab.session import Session, module_of
@@ -130,7 +130,7 @@ class Lab:
             survivor=survivor,
             deadline=deadline,
         )
-        return Conductor(self.session, plan).conduct()
+        return conduct(self.session, plan)
 
     def __repr__(self) -> str:
         broker = self.session.stack.broker

@@ -45,6 +45,10 @@ class StartedWorker:
         """Processes (or threads) in its pool."""
         return int(self.report["concurrency"])
 
+    def acks_late(self, task: str) -> bool:
+        """Whether this task acknowledges after its work, here."""
+        return bool(self.report["tasks"].get(task, {}).get("acks_late"))
+
     @property
     def prefetch(self) -> int:
         """How many unacknowledged messages it takes; 0 for any number."""

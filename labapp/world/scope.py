@@ -83,8 +83,10 @@ class Scope:
     def release(self, ids: list[int], ending: Do) -> None:
         """End the holds with these ids (all of them for an empty list)."""
         for held in list(self.held.values()):
-            if (not ids or held.id in ids) and not held.ending.done():
-                held.ending.set_result(ending)
+            if not ids or held.id in ids:
+                self.held.pop(held.id)  # now, so that no later reading shows it
+                if not held.ending.done():
+                    held.ending.set_result(ending)
 
     def notify(self) -> None:
         """Wake whoever waits for a state of this scope."""

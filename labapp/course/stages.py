@@ -1,0 +1,25 @@
+"""The stages, by number: a new lesson is one line here and one module beside it."""
+
+from __future__ import annotations
+
+from labapp.course.stage import Stage
+from labapp.course.stage_02 import CRASH
+from labapp.errors import LabError
+
+START_HERE = Stage("00", "start_here", "What is running, and what will I see?")
+
+STAGES = {stage.number: stage for stage in (START_HERE, CRASH)}
+
+
+def stage_named(name: str) -> Stage:
+    """The stage with this number or name ("02", "2", "crash", "02_crash").
+
+    Raises:
+        LabError: there is none, with those that there are.
+    """
+    wanted = name.strip().lower()
+    for stage in STAGES.values():
+        if wanted in (stage.number, stage.number.lstrip("0"), stage.name, stage.folder):
+            return stage
+    known = ", ".join(stage.folder for stage in STAGES.values())
+    raise LabError(f"there is no stage {name!r}", hint=f"stages: {known}")

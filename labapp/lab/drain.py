@@ -1,0 +1,64 @@
+"""Waiting until a queue has drained: nothing left in the broker, no request open, nobody at work.
+
+One of the steps of an experiment; used by ``labapp.lab.conductor`` and ``labapp.lab.strike``.
+"""
+
+from __future__ import annotations
+
+import time
+
+from labapp.lab.broker import POLL, Contents
+from labapp.lab.field import Field
+
+HORIZON = 5.0
+"""Seconds: a message that must not run before this much later is waiting, not on its way."""
+
+
+def drain(field: Field) -> bool:
+    """Wait until drained, confirmed by a second reading, or the plan's deadline; whether it is.
+
+    Ends early where what is left cannot move: it waits for a time to come, or it is a poison task
+    that the run has given up on."""
+    deadline = time.monotonic() + field.plan.deadline
+    readings = 0
+    while readings < 2:
+        contents = field.broker.contents()
+        if drained_once(field, contents):
+            readings += 1
+            continue
+        readings = 0
+        if time.monotonic() > deadline or all_waiting(field, contents) or endless(field, contents):
+            return False
+        time.sleep(POLL)
+    return True
+
+
+def drained_once(field: Field, contents: Contents) -> bool:
+    """Nothing in the broker, no request open, and every live worker says that it is idle."""
+    return contents.empty and quiet(field)
+
+
+def quiet(field: Field) -> bool:
+    """No request open (those of a paused worker apart), and every live worker is idle."""
+    asleep = sum(len(held) for _, held in field.paused)
+    return field.read_world().open == asleep and field.busy() == set()
+
+
+def all_waiting(field: Field, contents: Contents) -> bool:
+    """Whether all that is left must not run for a while yet."""
+    soonest = time.time() + HORIZON
+    messages = contents.messages()
+    if not messages or any(message.eta <= soonest for message in messages):
+        return False
+    # The waiting messages count as reserved; what was acknowledged early may still run.
+    busy = field.busy()
+    return busy is not None and busy <= contents.ids() and not field.read_world().open
+
+
+def endless(field: Field, contents: Contents) -> bool:
+    """Whether all that is left is the poison task that the run has given up on."""
+    fault = field.plan.fault
+    if fault is None or not fault.every_time or contents.queued:
+        return False
+    held = {request.key for request in field.read_world().held}
+    return bool(held) and {field.key(m) for m in contents.unacked.values()} <= held

@@ -1,0 +1,280 @@
+"""Carrying out a fault that a node has to act on, and what follows until the queue can drain.
+
+One of the steps of an experiment; used by ``labapp.lab.conductor``.  A fault strikes when the
+requests that it names are held open and main has come to rest; docs/experiments.md has the reasons.
+"""
+
+from __future__ import annotations
+
+import time
+
+from labapp.checker.history import Declared, FaultFired, History, Note
+from labapp.faults import Action, Fault
+from labapp.lab.broker import POLL, Contents
+from labapp.lab.drain import all_waiting, drain, drained_once
+from labapp.lab.field import Field
+from labapp.node.client import StartedWorker
+from labapp.stack.control import Gone
+from labapp.world.client import HeldRequest
+
+TRIGGER_DEADLINE = 30.0
+"""Seconds until the requests that a fault names must be in flight."""
+SETTLE_DEADLINE = 3.0
+"""Seconds that main may take to come to rest while its pool is held."""
+STOP_DEADLINE = 30.0
+"""Seconds that a worker may take to stop when asked to."""
+SLICE = 0.25
+"""Seconds of one wait for the trigger, between looks at whether it can still come."""
+SHUTDOWNS = {"Initiating Soft": "Soft", "Cold shutdown": "Cold", "Warm shutdown": "Warm"}
+"""What main prints when it stops (celery/apps/worker.py), and the word for it."""
+
+Held = tuple[HeldRequest, ...]
+
+
+class Unfired(Exception):
+    """The queue drained, or the trigger's deadline passed, and the fault did not strike."""
+
+
+def strike(field: Field, fault: Fault) -> None:
+    """Let the fault strike, and bring the queue back to where it can drain.
+
+    Raises:
+        Unfired: the fault's moment never came.
+        Gone: a service of the stack, or the worker, went away by itself.
+    """
+    if fault.every_time:
+        strike_every_time(field, fault)
+    elif fault.action is Action.KILL_FETCHING:
+        recover(field, strike_fetching(field, fault))
+    else:
+        strike_once(field, fault)
+
+
+def strike_once(field: Field, fault: Fault) -> None:
+    """Hold what the fault names, wait until main rests, act, recover."""
+    worker = field.live[0]
+    with field.timed("hold"):
+        held = await_trigger(field, fault)
+    with field.timed("settle"):
+        settle(field, worker, held)
+    if field.plan.survivor:
+        with field.timed("survivor"):
+            field.start_worker()
+    before = field.look("when the fault struck")
+    with field.timed("strike"):
+        act(field, fault.action, worker, held)
+        field.note(FaultFired(field.now(), fault.name, tuple(request.key for request in held)))
+        field.world.arm([])
+    if fault.action is Action.PAUSE:
+        take_over(field)
+    elif fault.action.ends_worker:
+        recover(field, before)
+
+
+# Before the strike
+
+
+def await_trigger(field: Field, fault: Fault) -> Held:
+    """Wait until every request that the fault names is held.  Raises Unfired."""
+    wanted = fault.in_flight
+    if not wanted:
+        return ()
+    deadline = time.monotonic() + TRIGGER_DEADLINE
+    while time.monotonic() < deadline:
+        reading = field.same_world(field.world.wait(held=wanted, timeout=SLICE))
+        if len(reading.held) >= wanted:
+            return reading.held
+        if not reading.open and drained_once(field, field.broker.contents()):
+            break
+    raise Unfired(f"{fault} never came")
+
+
+def settle(field: Field, worker: StartedWorker, held: Held) -> None:
+    """Wait until main has come to rest: acknowledged what is done, fetched what it will.
+
+    Without it, 1 of 12 runs went otherwise when main was slow."""
+    deadline = time.monotonic() + SETTLE_DEADLINE
+    while time.monotonic() < deadline:
+        if at_rest(field, worker, held):
+            return
+        time.sleep(POLL)
+    field.note(Note(field.now(), "the worker did not come to rest"))
+
+
+def at_rest(field: Field, worker: StartedWorker, held: Held) -> bool:
+    """Whether the broker holds exactly what is sent and not acknowledged, and the worker has
+    fetched all it will."""
+    contents = field.broker.contents()
+    fetched_enough = worker.prefetch and len(contents.unacked) >= worker.prefetch
+    if contents.queued and not fetched_enough:
+        return False
+    acknowledged = set(field.read_world().keys("answered"))
+    if not worker.acks_late(field.plan.task):
+        acknowledged |= {request.key for request in held}
+    left = {task_id for task_id, key in field.keys.items() if key not in acknowledged}
+    return contents.ids() == left
+
+
+# The strike
+
+
+def act(field: Field, action: Action, worker: StartedWorker, held: Held) -> None:
+    """Do to the worker what the action says, then end the requests that it held."""
+    match action:
+        case Action.KILL_CHILD:
+            field.nodes.verb(worker, "kill_child", port=held[0].port)
+            field.world.drop(held)
+        case Action.KILL_WORKER:
+            field.kill(worker)
+            field.world.drop(held)
+        case Action.PAUSE:
+            pause(field, worker, held)
+        case _:
+            stop(field, action, worker, held)
+
+
+def pause(field: Field, worker: StartedWorker, held: Held) -> None:
+    """Stop the whole worker; done when no message can reach it any more."""
+    clients = field.nodes.verb(worker, "pause")["clients"]
+    field.broker.wait_unblocked(clients)
+    field.live.remove(worker)
+    field.paused.append((worker, held))
+
+
+def stop(field: Field, action: Action, worker: StartedWorker, held: Held) -> None:
+    """Ask the worker to stop; what is in flight may finish where the shutdown waits for it.
+
+    TERM_KILL is a grace period that is over before the tasks are: they never finish."""
+    signal = "QUIT" if action is Action.QUIT else "TERM"
+    field.nodes.verb(worker, "signal", signal=signal)
+    shutdown = await_shutdown(field, worker)
+    if shutdown == "Warm" and action is Action.TERM_KILL:
+        field.kill(worker)
+    else:
+        if shutdown != "Cold" and action is Action.TERM:
+            field.world.answer(held)
+        await_exit(field, worker)
+    field.world.drop(held)
+
+
+def await_shutdown(field: Field, worker: StartedWorker) -> str:
+    """Wait until main has heard the signal; its word for the shutdown: Warm, Cold or Soft."""
+    text = "Soft Shutdown" if worker.report["soft_shutdown"] else "shutdown (MainProcess)"
+    field.nodes.verb(worker, "wait_log", text=text, timeout=STOP_DEADLINE)
+    tail = field.nodes.verb(worker, "log", lines=200)["tail"]
+    return next(word for words, word in SHUTDOWNS.items() if words in tail)
+
+
+def await_exit(field: Field, worker: StartedWorker) -> None:
+    """Wait until the worker has ended.  Raises Gone where it does not."""
+    status = field.nodes.verb(worker, "wait", timeout=STOP_DEADLINE)["exit_status"]
+    if status is None:
+        raise Gone(f"the worker did not stop within {STOP_DEADLINE:.0f} s")
+    field.kill(worker)
+
+
+# After the strike
+
+
+def recover(field: Field, before: Contents) -> None:
+    """Let time pass; then a new worker, which sweeps at its start, or the survivor's sweep."""
+    with field.timed("travel"):
+        note_handed_back(field, before)
+        field.look("after it")
+        if field.plan.time_passes:
+            field.travel()
+    if not field.plan.survivor:
+        with field.timed("restart"):
+            field.start_worker()
+
+
+def note_handed_back(field: Field, before: Contents) -> None:
+    """Note what the old worker held and put back into the queue itself when it stopped."""
+    held = {message.task_id for message in before.unacked.values()}
+    field.restored([m for m in field.broker.contents().queued if m.task_id in held])
+
+
+def take_over(field: Field) -> None:
+    """The worker is paused: time passes, a second one drains the queue, the first wakes up."""
+    with field.timed("travel"):
+        field.travel()
+    with field.timed("restart"):
+        field.start_worker()
+    with field.timed("take over"):
+        drain(field)
+    for worker, held in field.paused:
+        field.nodes.verb(worker, "resume")
+        field.live.append(worker)
+        field.world.answer(held)
+    field.paused.clear()
+
+
+# A poison task
+
+
+def strike_every_time(field: Field, fault: Fault) -> None:
+    """The child dies at each attempt, until the queue drains or the run gives up."""
+    for key in fault.keys:
+        field.note(Declared(field.now(), key))
+    struck = 0
+    with field.timed("strike"):
+        while held := await_attempt(field, fault, struck):
+            if struck == fault.give_up_after:
+                return  # the last attempt stays open: it is still running when the run is read
+            field.nodes.verb(field.live[0], "kill_child", port=held[0].port)
+            field.note(FaultFired(field.now(), fault.name, (held[0].key,)))
+            field.world.drop(held)
+            struck += 1
+
+
+def await_attempt(field: Field, fault: Fault, struck: int) -> Held:
+    """The next attempt that is held; empty where none will come.  Raises Unfired if none came."""
+    deadline = time.monotonic() + (field.plan.deadline if struck else TRIGGER_DEADLINE)
+    while time.monotonic() < deadline:
+        reading = field.same_world(field.world.wait(held=1, timeout=SLICE))
+        if reading.held:
+            return reading.held
+        contents = field.broker.contents()
+        over = not reading.open and drained_once(field, contents)
+        if over or all_waiting(field, contents):
+            break
+    if not struck:
+        raise Unfired(f"{fault} never came")
+    return ()
+
+
+# Between two commands
+
+
+def strike_fetching(field: Field, fault: Fault) -> Contents:
+    """Kill the worker between BRPOP, which takes a message off the queue, and the write to
+    ``unacked``: two steps in kombu's Redis transport, with nothing in between to hold it.
+
+    Main is stopped while its BRPOP waits; the broker hands the first message to its socket."""
+    worker = field.live[0]
+    with field.timed("strike"):
+        while not hand_over(field, worker):
+            field.nodes.verb(worker, "resume")
+        before = field.look("when the fault struck")
+        field.kill(worker)
+        field.note(FaultFired(field.now(), fault.name, ()))
+    return before
+
+
+def hand_over(field: Field, worker: StartedWorker) -> bool:
+    """Stop main in its BRPOP and send the work; whether the first message left the queue.
+
+    A BRPOP waits for one second.  Where it ended before the message came, nothing counts as sent:
+    the queue is emptied, for another try."""
+    clients = field.nodes.verb(worker, "pause", main_only=True)["clients"]
+    if not field.broker.blocked(clients):
+        return False
+    sent_before = list(field.run.history)
+    field.publish()
+    contents = field.broker.contents()
+    if len(contents.messages()) < len(field.plan.work):
+        return True
+    field.broker.forget(contents.queued)
+    field.keys.clear()
+    field.run.history = History(sent_before)
+    return False

@@ -1,0 +1,30 @@
+"""The shop's background work: charge a customer's card, at least once per order.
+
+A message is acknowledged after its work, so the broker can give it back when a worker dies.  A
+charge whose process dies is retried, three attempts in all; then it fails, and says so.
+"""
+
+import os
+
+import httpx
+from celery import Celery
+
+app = Celery(
+    "shop",
+    broker="redis://localhost:6379/0",
+    backend="redis://localhost:6379/0",
+)
+app.conf.update(
+    task_acks_late=True,
+    task_retry_on_worker_lost=True,
+)
+
+PARTNER = os.environ.get("PARTNER_URL", "http://localhost:8000/live")
+
+
+@app.task(max_retries=2, default_retry_delay=1)
+def charge(order: str) -> str:
+    """Ask the payment partner to charge this order."""
+    answer = httpx.post(f"{PARTNER}/charges", json={"order": order}, timeout=60)
+    answer.raise_for_status()
+    return answer.json()["status"]
