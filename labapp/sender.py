@@ -1,7 +1,8 @@
 """The publishing process: ``python -m labapp.sender MODULE``.
 
 Imports the module, says which tasks it has, then publishes what it is asked to, one JSON line each
-way, and ends with its standard input.  Started by ``labapp.lab.publisher`` only.
+way.  It ends with its standard input, even while a module hangs.  Started by
+``labapp.lab.publisher`` only.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from typing import IO, Any
 
 
 def main() -> None:
     """Serve one module until standard input ends."""
+    requests = listen()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what the module prints must not look like an answer
     try:
@@ -26,13 +30,31 @@ def main() -> None:
         say(answers, {"error": last_line(error), "hint": where(error)})
         return
     say(answers, {"tasks": sorted(name for name in app.tasks if not name.startswith("celery."))})
-    for line in sys.stdin:
-        request = json.loads(line)
+    while True:
+        request = json.loads(requests.get())
         try:
             task = app.tasks[request["task"]]
             say(answers, {"ids": [task.apply_async(args=c).id for c in request["calls"]]})
         except Exception as error:
             say(answers, {"error": last_line(error)})
+
+
+def listen() -> SimpleQueue[bytes]:
+    """The lines that the lab sends; when the lab has gone, this process ends at once."""
+    source = os.dup(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a module that asks for input gets none
+    lines: SimpleQueue[bytes] = SimpleQueue()
+
+    def read() -> None:
+        rest = b""
+        while piece := os.read(source, 65536):
+            *whole, rest = (rest + piece).split(b"\n")
+            for line in whole:
+                lines.put(line)
+        os._exit(0)
+
+    Thread(target=read, daemon=True).start()
+    return lines
 
 
 def app_of(module: Any) -> Any:

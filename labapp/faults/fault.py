@@ -63,11 +63,15 @@ class Effect:
     def __str__(self) -> str:
         if self.key:
             return f"the charge of {self.key}"
-        return f"charge number {self.nth}" if self.nth else f"{self.count} open charges"
+        if self.nth:
+            return f"charge number {self.nth}"
+        return f"{self.count} open charge{'s' if self.count > 1 else ''}"
 
 
 def charge_of(key: str) -> Effect:
     """The charge of this order."""
+    if not isinstance(key, str) or not key:
+        raise LabError(f"{key!r} is no order", hint='name one as it is sent: charge_of("order-3")')
     return Effect(key=key)
 
 
@@ -166,23 +170,29 @@ class Fault:
 
 
 def moments(after: Which, before: Which) -> tuple[Moment, ...]:
-    """Moments of the effects named, in both lists."""
-    return tuple(
+    """Moments of the effects named, in both lists.  Raises LabError where one is named twice."""
+    found = tuple(
         Moment(effect, point)
         for point, which in ((Point.AFTER, after), (Point.BEFORE, before))
         for effect in listed(which)
     )
+    keys = [moment.effect.key for moment in found if moment.effect.key]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise LabError(
+            f"{twice[0]} is named twice", hint="a charge is in flight once: after or before"
+        )
+    return found
 
 
 def listed(which: Which) -> Iterable[Effect]:
     """One effect, several or none, as a list; a bare string is told how to name an effect."""
     if which is None:
         return ()
-    if isinstance(which, Effect):
-        return (which,)
-    if isinstance(which, str):
-        raise LabError(f"{which!r} is no effect", hint=f"write charge_of({which!r})")
-    return which
+    several = which if isinstance(which, list | tuple) else (which,)
+    for effect in several:
+        if not isinstance(effect, Effect):
+            raise LabError(f"{effect!r} is no effect", hint=f"write charge_of({str(effect)!r})")
+    return several
 
 
 def needed(found: tuple[Moment, ...], what: str) -> tuple[Moment, ...]:
@@ -199,6 +209,8 @@ def kill_child(
     found = needed(moments(after, before), "kill_child")
     if len(found) != 1 or found[0].effect.count != 1:
         raise LabError("kill_child strikes one charge", hint="name exactly one, after or before")
+    if give_up_after < 1:
+        raise LabError("give_up_after counts attempts, from 1")
     return Fault(Action.KILL_CHILD, found, every_time=every_time, give_up_after=give_up_after)
 
 
@@ -264,6 +276,8 @@ def answer(
 
 def late(seconds: float, *, after: Which = None, before: Which = None, times: int = 1) -> Fault:
     """Answer as usual, but ``seconds`` late."""
+    if not seconds > 0:
+        raise LabError("a late answer is late by more than 0 seconds", hint="late(2, after=…)")
     found = needed(moments(after, before), "late")
     return Fault(Action.ANSWER, found, delay=seconds, times=times)
 

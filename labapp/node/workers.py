@@ -8,6 +8,7 @@ its command line, so that the same worker can be had in any terminal.  Used by
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import json
 import os
@@ -181,12 +182,13 @@ class Worker:
     async def _told(self, told: asyncio.Future[bytes]) -> bytes:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_DEADLINE
-        while not told.done():
-            if not self.alive() or loop.time() > deadline:
-                break
+        while not told.done() and self.alive() and loop.time() < deadline:
             await asyncio.wait([told], timeout=0.05)
-        if told.done() and (line := told.result()).endswith(b"\n"):
-            return line
+        if told.done():
+            if told.result():
+                return told.result()
+            with contextlib.suppress(LabError):  # end of file without a word: it is about to exit
+                await procs.until(lambda: not self.alive(), "the worker to exit")
         why = self._why_not()
         await self.kill()
         raise LabError(why)

@@ -1,0 +1,56 @@
+# Everything a person or CI does here, by name. `make` alone shows the list.
+PYTHON ?= python3
+UV ?= uv
+JOBS ?= 2
+JUNIT ?= build/junit.xml
+NB ?=
+RUNS ?= 20
+TESTS ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv lab test lint outputs bench flaky lock format clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: ## set up only: the virtual environment in .venv, from requirements.lock
+	@$(PYTHON) scripts/setup_venv.py
+
+lab: venv ## set up, start everything and open JupyterLab; Ctrl-C stops all of it
+	@$(BIN)/lab up
+
+test: venv ## all tests, notebooks included (NB=02: one stage; JUNIT=FILE; JOBS=2)
+ifeq ($(strip $(NB)),)
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest tests notebooks -n $(JOBS) --dist loadfile --junit-xml=$(JUNIT)
+else
+	$(BIN)/pytest notebooks --stage $(NB) --junit-xml=$(JUNIT)
+endif
+
+lint: venv ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+outputs: venv ## run the notebooks and store their outputs, normalised
+	$(BIN)/python scripts/outputs.py
+
+bench: venv ## the table of measured times
+	$(BIN)/python benchmarks/run.py
+
+flaky: venv ## the same tests over and over under load (RUNS=20 TESTS=...)
+	$(BIN)/python scripts/flaky.py --runs $(RUNS) $(TESTS)
+
+lock: ## write requirements.lock anew (needs uv on PATH, or UV=path)
+	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-annotate --no-header --quiet --output-file requirements.lock
+
+format: venv ## format the sources
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what was built, the virtual environment and the lab's state
+	@if [ -x $(BIN)/lab ]; then $(BIN)/lab down; fi
+	rm -rf .venv .lab build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,5 @@
+"""`python -m labapp` is `lab`."""
+
+from labapp.cli import main
+
+main()

@@ -1,0 +1,184 @@
+"""The `lab` command. Imports what a command needs when it runs, so that each starts fast."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from labapp.errors import LabError
+
+
+class Commands(click.Group):
+    """Turns a LabError of any command into one line (and a hint) and exit status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LabError as error:
+            fail(error)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `lab logs | head` is no mistake
+            return None
+
+
+def fail(error: LabError) -> NoReturn:
+    """Say what is wrong and how to mend it; exit status 2."""
+    click.echo(f"lab: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"     {error.hint}", err=True)
+    sys.exit(2)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="labapp", prog_name="lab")
+def main() -> None:
+    """A lab for learning how Celery and Redis queues break."""
+
+
+@main.command()
+@click.option("--detach", is_flag=True, help="Return as soon as everything is ready.")
+@click.option("--no-browser", is_flag=True, help="Print the address, open nothing.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="JupyterLab's port; a free one if not given."
+)
+@click.option("--headless", is_flag=True, help="Broker, world and node only.")
+def up(detach: bool, no_browser: bool, port: int | None, headless: bool) -> None:
+    """Start everything in this folder; Ctrl-C stops all of it."""
+    from labapp.stack.home import lab_home, project_root
+    from labapp.stack.services import Options
+
+    options = Options(headless=headless, port=port or 0, browser=not no_browser)
+    home, root = lab_home(), project_root()
+    if detach:
+        from labapp.stack.detach import up_detached as start
+    else:
+        from labapp.stack.supervisor import up as start
+    running = start(home, root, options, click.echo)
+    if running is not None:
+        click.echo(f"lab: already running here (pid {running.pid})")
+        click.echo(f"lab: open {running.jupyter_url}" if running.jupyter_url else "lab: headless")
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(as_json: bool) -> None:
+    """What runs here."""
+    from labapp.stack.report import status_lines, status_of
+
+    found = status_of()
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(status_lines(found)))
+
+
+@main.command()
+def down() -> None:
+    """Stop everything in this folder, and wait until it is gone."""
+    from labapp.stack.detach import down as stop
+    from labapp.stack.home import lab_home
+
+    click.echo(f"lab: {stop(lab_home())}")
+
+
+@main.command()
+def doctor() -> None:
+    """What is used and what is missing; exit status 1 if something needed is missing."""
+    from labapp.stack.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        click.echo(str(finding))
+    if any(finding.mark == "missing" for finding in findings):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("service", required=False)
+@click.option("--lines", "-n", default=20, show_default=True, type=click.IntRange(0, 10_000))
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is added; Ctrl-C ends it.")
+def logs(service: str | None, lines: int, follow: bool) -> None:
+    """The last lines of one log (a service or a worker), or of all."""
+    from labapp.stack import logs as room
+    from labapp.stack.home import lab_home
+
+    home = lab_home()
+    names = [service] if service else list(room.log_files(home))
+    if follow and not service:
+        raise LabError("which log is to be followed?", hint=f"one of: {', '.join(names)}")
+    if not names:
+        raise LabError("no logs here yet", hint="start the lab with `make lab` (or `lab up`)")
+    for name in names:
+        path = room.pick(home, name)
+        end = room.size(path)
+        if not service:
+            click.echo(f"==> {name} <==")
+        click.echo(room.tail(path, lines, end))
+        if follow:
+            _follow(path, end)
+
+
+def _follow(path: Path, position: int) -> None:
+    from labapp.stack.logs import follow
+
+    try:
+        for text in follow(path, position):
+            click.echo(text, nl=False)
+    except KeyboardInterrupt:
+        click.echo()
+
+
+def secret(name: str) -> str:
+    """A secret from the environment.
+
+    Raises:
+        LabError: it is not set.
+    """
+    value = os.environ.get(name)
+    if not value:
+        raise LabError(f"{name} is not set", hint="secrets come by environment, never as arguments")
+    return value
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", required=True, type=click.IntRange(1, 65535))
+@click.option("--history", required=True, type=click.Path(path_type=Path))
+def world(host: str, port: int, history: Path) -> None:
+    """Run the world alone ($LAB_CONTROL_TOKEN); `lab up` and compose call this."""
+    from labapp.world.server import main as serve
+
+    serve(host, port, history, secret("LAB_CONTROL_TOKEN"))
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", required=True, type=click.IntRange(1, 65535))
+@click.option("--logs", "log_folder", required=True, type=click.Path(path_type=Path))
+@click.option("--default-app", default="", help="Module of the live worker.")
+@click.option("--default-path", default="", help="Folder of that module.")
+def node(host: str, port: int, log_folder: Path, default_app: str, default_path: str) -> None:
+    """Run one node alone ($LAB_CONTROL_TOKEN, $LAB_BROKER_URL, $LAB_WORLD_URL)."""
+    from labapp.node.server import main as serve
+
+    token = secret("LAB_CONTROL_TOKEN")
+    serve(host, port, log_folder, token, default_app, default_path)
+
+
+@main.command()
+@click.argument("stage")
+@click.option(
+    "--answers", default="exercises", show_default=True, help="exercises, solutions or a folder."
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def check(stage: str, answers: str, as_json: bool) -> None:
+    """Check a stage's answers: exit status 0 passed, 1 not yet, 2 could not run."""
+    try:
+        from labapp.course.check import main as run
+    except ModuleNotFoundError as error:
+        raise LabError(f"checks are not there yet: {error}") from None
+    sys.exit(run(stage, answers, as_json))

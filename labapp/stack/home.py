@@ -1,0 +1,39 @@
+"""Where a lab keeps its things: the project folder and the state folder `.lab` in it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+FIRST_NOTEBOOK = Path("notebooks/00_start_here.ipynb")
+PACKAGE_ROOT = Path(__file__).resolve().parents[2]
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The nearest folder that holds a lab, from `start` (the current one) upwards; else `start`."""
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / FIRST_NOTEBOOK).is_file() or (folder / ".lab").is_dir():
+            return folder
+    return here
+
+
+def lab_home(start: Path | None = None) -> Path:
+    """The state folder: $LAB_HOME, or `.lab` in the project's folder. It may not exist yet."""
+    given = os.environ.get("LAB_HOME")
+    return Path(given).resolve() if given else project_root(start) / ".lab"
+
+
+def make_private(folder: Path) -> Path:
+    """Create a folder, and its parents, that only its owner may enter."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file at once with one that only its owner may read; readers never see half."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    draft.replace(path)

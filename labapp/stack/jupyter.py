@@ -1,0 +1,86 @@
+"""JupyterLab as a service: offline, on loopback, and without touching the user's own settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+from labapp.stack.home import FIRST_NOTEBOOK, make_private, write_private
+from labapp.stack.ports import LOOPBACK
+
+NEWS_OFF = {"fetchNews": "false", "checkForUpdates": False}
+SETTINGS_FILE = Path("@jupyterlab/apputils-extension/notification.jupyterlab-settings")
+
+
+def command(root: Path, port: int) -> tuple[str, ...]:
+    """The arguments that start JupyterLab in `root`."""
+    options = {
+        "ServerApp.ip": LOOPBACK,
+        "ServerApp.port": port,
+        "ServerApp.port_retries": 0,
+        "ServerApp.root_dir": root,
+        "ServerApp.open_browser": False,
+        "LabApp.news_url": None,
+        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+        "LabApp.extension_manager": "readonly",
+        "LanguageServerManager.autodetect": False,
+    }
+    as_root = ("--allow-root",) if os.geteuid() == 0 else ()
+    program = (sys.executable, "-m", "jupyterlab", "--no-browser")
+    return (*program, *as_root, *(f"--{name}={value}" for name, value in options.items()))
+
+
+def environment(home: Path, token: str) -> dict[str, str]:
+    """Folders of its own for everything Jupyter writes, and the token in a private file."""
+    folder = make_private(home / "jupyter")
+    write_private(folder / "token", token)
+    _switch_news_off(folder / "settings")
+    return {
+        "JUPYTER_TOKEN_FILE": str(folder / "token"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_RUNTIME_DIR": str(make_private(folder / "runtime")),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+        "IPYTHONDIR": str(folder / "ipython"),
+    }
+
+
+def _switch_news_off(settings: Path) -> None:
+    path = settings / SETTINGS_FILE
+    if not path.exists():
+        make_private(path.parent)
+        write_private(path, json.dumps(NEWS_OFF))
+
+
+def address(port: int, token: str) -> str:
+    """Where the first lesson opens, token included."""
+    return f"http://{LOOPBACK}:{port}/lab/tree/{FIRST_NOTEBOOK}?token={token}"
+
+
+def has_browser() -> bool:
+    """True where a graphical browser can be expected."""
+    if platform.system() == "Darwin":
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def open_browser(home: Path, url: str) -> None:
+    """Open the address in the browser, by way of a private file that forwards to it.
+
+    So the token stands in no argument list. The helper runs on its own: some browsers return
+    only when they are closed.
+    """
+    page = home / "jupyter" / "open.html"
+    write_private(page, f'<meta http-equiv="refresh" content="0; url={url}">\n')
+    subprocess.Popen(
+        [sys.executable, "-m", "webbrowser", page.as_uri()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )

@@ -1,0 +1,52 @@
+"""`lab status`: what runs here, for people and for programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from labapp.errors import LabError
+from labapp.stack.state import Stack, find_stack
+
+NOTHING: dict[str, Any] = {"running": False, "jupyter_url": None, "broker": None, "services": {}}
+
+
+def status_of(start: Path | None = None) -> dict[str, Any]:
+    """The stack as `lab status --json` prints it; secrets stay out except JupyterLab's token."""
+    try:
+        stack = find_stack(start)
+    except LabError:
+        return NOTHING
+    return _running(stack)
+
+
+def _running(stack: Stack) -> dict[str, Any]:
+    broker = stack.broker
+    return {
+        "running": True,
+        "jupyter_url": stack.jupyter_url,
+        "broker": {
+            "engine": broker.engine,
+            "version": broker.version,
+            "source": broker.source,
+        },
+        "services": {
+            name: {"pid": service.pid, "state": service.state}
+            for name, service in stack.services.items()
+        },
+    }
+
+
+def status_lines(status: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    if not status["running"]:
+        return ["lab: nothing runs here; start it with `make lab` (or `lab up`)"]
+    broker = status["broker"]
+    lines = [
+        f"  {name:<8} {service['state']:<10} pid {service['pid']}"
+        for name, service in status["services"].items()
+    ]
+    lines.append(f"lab: broker is {broker['engine']} {broker['version']} ({broker['source']})")
+    if status["jupyter_url"]:
+        lines.append(f"lab: open {status['jupyter_url']}")
+    return lines

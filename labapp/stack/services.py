@@ -1,0 +1,205 @@
+"""The five services of a local lab: their commands, environments, and when each is ready."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from labapp.stack import broker, jupyter
+from labapp.stack.home import PACKAGE_ROOT
+from labapp.stack.logs import log_folder
+from labapp.stack.ports import LOOPBACK, Port
+from labapp.stack.service import Plan
+from labapp.stack.state import Broker, Stack
+
+SHOP_FOLDER = Path("solutions/00_start_here")
+BROKER_HINT = (
+    "the last lines above are the broker's own; if it cannot read its data, "
+    "move the folder {folder} away and start again with an empty broker"
+)
+PYTHON = sys.executable
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `lab up` was asked for. `port` is JupyterLab's, 0 for any free one."""
+
+    headless: bool = False
+    port: int = 0
+    browser: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """A lab before it starts: what is known of it already, and the plans of its services."""
+
+    stack: Stack
+    plans: tuple[Plan, ...]
+    ports: tuple[Port, ...]
+    notes: tuple[str, ...]
+
+
+def draw(home: Path, root: Path, options: Options, identity: tuple[int, float]) -> Blueprint:
+    """Choose broker, ports and secrets, and plan every service.
+
+    Args:
+        home: the state folder.
+        root: the project's folder, JupyterLab's root.
+        options: what was asked for.
+        identity: pid and creation time of the supervisor.
+
+    Raises:
+        LabError: no usable broker, or the wanted port is taken.
+    """
+    binary, notes = broker.choose()
+    wanted = (0, 0, 0) if options.headless else (0, 0, 0, 0, options.port)
+    ports = tuple(Port(number) for number in wanted)
+    described = Broker(
+        LOOPBACK,
+        ports[0].number,
+        secrets.token_hex(16),
+        binary.engine,
+        binary.version,
+        binary.source,
+    )
+    stack = Stack(
+        *identity,
+        broker=described,
+        world_url=ports[1].url,
+        node_urls=(ports[2].url,),
+        control_token=secrets.token_hex(16),
+    )
+    plans = [_broker(home, binary, stack), _world(home, stack), _node(home, root, stack)]
+    if not options.headless:
+        flower_password, token = secrets.token_hex(16), secrets.token_hex(24)
+        stack = _with_addresses(stack, ports[3], ports[4], flower_password, token)
+        plans.append(_flower(home, stack, ports[3], flower_password))
+        plans.append(_jupyter(home, root, stack, ports[4], token))
+    return Blueprint(stack, tuple(plans), ports, tuple(notes))
+
+
+def _with_addresses(stack: Stack, flower: Port, lab: Port, password: str, token: str) -> Stack:
+    return replace(
+        stack,
+        flower_url=f"http://lab:{password}@{LOOPBACK}:{flower.number}",
+        jupyter_url=jupyter.address(lab.number, token),
+    )
+
+
+def _broker(home: Path, binary: broker.Binary, stack: Stack) -> Plan:
+    port, password = stack.broker.port, stack.broker.password
+    config = broker.configure(home, binary, port, password)
+    return Plan(
+        name="broker",
+        command=(str(binary.path), str(config)),
+        is_ready=partial(broker.is_ready, port, password),
+        folder=home,
+        note=str(binary),
+        hint=BROKER_HINT.format(folder=config.parent),
+    )
+
+
+def _world(home: Path, stack: Stack) -> Plan:
+    port = _port(stack.world_url)
+    history = home / "world" / "effects.jsonl"
+    history.parent.mkdir(exist_ok=True)
+    arguments = ("--host", LOOPBACK, "--port", str(port), "--history", str(history))
+    return Plan(
+        name="world",
+        command=(PYTHON, "-m", "labapp", "world", *arguments),
+        is_ready=partial(answers, port, "/health"),
+        environment={"LAB_CONTROL_TOKEN": stack.control_token},
+        folder=home,
+        note=stack.world_url,
+    )
+
+
+def _node(home: Path, root: Path, stack: Stack) -> Plan:
+    port = _port(stack.node_urls[0])
+    arguments = (
+        "--host",
+        LOOPBACK,
+        "--port",
+        str(port),
+        "--logs",
+        str(log_folder(home) / "workers"),
+    )
+    shop = next((f for f in (root, PACKAGE_ROOT) if (f / SHOP_FOLDER / "shop.py").is_file()), None)
+    live = ("--default-app", "shop", "--default-path", str(shop / SHOP_FOLDER)) if shop else ()
+    return Plan(
+        name="node",
+        command=(PYTHON, "-m", "labapp", "node", *arguments, *live),
+        is_ready=partial(answers, port, "/health"),
+        environment={
+            "LAB_CONTROL_TOKEN": stack.control_token,
+            "LAB_BROKER_URL": stack.broker_url(0).removesuffix("/0"),
+            "LAB_WORLD_URL": stack.world_url,
+        },
+        needs=("broker",),
+        folder=home,
+        note="with a live worker" if live else "no live worker: there is no shop.py",
+    )
+
+
+def _flower(home: Path, stack: Stack, port: Port, password: str) -> Plan:
+    arguments = (f"--address={LOOPBACK}", f"--port={port.number}", "--logging=warning")
+    return Plan(
+        name="flower",
+        command=(PYTHON, "-m", "celery", "--quiet", "flower", *arguments),
+        is_ready=partial(answers, port.number, "/healthcheck"),
+        environment={
+            "CELERY_BROKER_URL": stack.broker_url(0),
+            "FLOWER_BASIC_AUTH": f"lab:{password}",
+        },
+        needs=("broker",),
+        folder=home,
+        note=port.url,
+    )
+
+
+def _jupyter(home: Path, root: Path, stack: Stack, port: Port, token: str) -> Plan:
+    database = stack.broker_url(0)
+    return Plan(
+        name="jupyter",
+        command=jupyter.command(root, port.number),
+        is_ready=partial(answers, port.number, "/api"),
+        environment={
+            **jupyter.environment(home, token),
+            "LAB_HOME": str(home),
+            "CELERY_BROKER_URL": database,
+            "CELERY_RESULT_BACKEND": database,
+            "PARTNER_URL": f"{stack.world_url}/live",
+        },
+        folder=root,
+        note=port.url,
+    )
+
+
+def base_environment(marker: Mapping[str, str]) -> dict[str, str]:
+    """What every service inherits: ours, without what belongs to another lab, and a marker."""
+    foreign = ("LAB_", "CELERY_", "FLOWER_", "JUPYTER_", "PARTNER_URL")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+    programs = f"{Path(PYTHON).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
+    return {**kept, "PATH": programs, "PYTHONUNBUFFERED": "1", **marker}
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2])
+
+
+def answers(port: int, path: str, timeout: float) -> bool:
+    """True if a GET of this loopback address is answered with 200 within `timeout` seconds."""
+    connection = HTTPConnection(LOOPBACK, port, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,154 @@
+"""What runs here and where: `stack.json`, and how everyone else finds the stack.
+
+The supervisor writes the file; notebooks, checks and the command line read it through
+`find_stack`. In compose there is no supervisor: the same facts come from the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from labapp.errors import LabError
+from labapp.stack.home import lab_home, write_private
+from labapp.stack.processes import is_alive
+
+STATE_FILE = "stack.json"
+VERSION = 1
+NOT_RUNNING = LabError("no lab is running here", hint="start it with `make lab` (or `lab up`)")
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """How to reach the broker, and what it is. `source` is env, system, wheel or compose."""
+
+    host: str
+    port: int
+    password: str = field(repr=False)
+    engine: str = ""
+    version: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One service: its process, and starting, running, restarting, stopped or failed.
+
+    `created` is the process's creation time in epoch seconds, to tell it from a later owner of
+    the same pid.
+    """
+
+    pid: int | None
+    state: str
+    restarts: int = 0
+    created: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Everything that runs here. `started` is the supervisor's creation time, in epoch seconds."""
+
+    pid: int
+    started: float
+    broker: Broker
+    world_url: str
+    node_urls: tuple[str, ...]
+    control_token: str = field(repr=False)
+    jupyter_url: str | None = field(default=None, repr=False)
+    flower_url: str | None = field(default=None, repr=False)
+    services: Mapping[str, ServiceStatus] = field(default_factory=dict)
+    version: int = VERSION
+
+    def broker_url(self, db: int) -> str:
+        """The Redis URL of one numbered database, password included."""
+        password = quote(self.broker.password, safe="")
+        login = f":{password}@" if password else ""
+        return f"redis://{login}{self.broker.host}:{self.broker.port}/{db}"
+
+    @property
+    def is_supervised_alive(self) -> bool:
+        """True while the supervisor that wrote this is alive (always true in compose)."""
+        return self.pid == 0 or is_alive(self.pid, self.started)
+
+    def to_json(self) -> str:
+        """The text of stack.json."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def from_json(text: str) -> Stack:
+    """The inverse of `Stack.to_json`.
+
+    Raises:
+        ValueError, KeyError, TypeError: the text is not a stack of this version.
+    """
+    data: dict[str, Any] = json.loads(text)
+    if data.pop("version") != VERSION:
+        raise ValueError("another version")
+    return Stack(
+        **data
+        | {
+            "broker": Broker(**data["broker"]),
+            "node_urls": tuple(data["node_urls"]),
+            "services": {n: ServiceStatus(**s) for n, s in data["services"].items()},
+        }
+    )
+
+
+def save(home: Path, stack: Stack) -> None:
+    """Write stack.json in one step, readable by its owner only."""
+    write_private(home / STATE_FILE, stack.to_json())
+
+
+def load(home: Path) -> Stack | None:
+    """What stack.json says, alive or not; None where there is none or it is unreadable."""
+    try:
+        return from_json((home / STATE_FILE).read_text())
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> Stack | None:
+    """The stack that $LAB_BROKER_URL and its companions describe (compose), or None.
+
+    Raises:
+        LabError: some of the variables are set and some are not.
+    """
+    names = ("LAB_BROKER_URL", "LAB_WORLD_URL", "LAB_NODE_URLS", "LAB_CONTROL_TOKEN")
+    values = [environ.get(name, "") for name in names]
+    if not any(environ.get(name) for name in names[:3]):
+        return None
+    missing = [name for name, value in zip(names, values, strict=True) if not value]
+    if missing:
+        raise LabError(
+            f"the environment describes half a lab: {', '.join(missing)} missing",
+            hint=f"set all of {', '.join(names)}, or none",
+        )
+    broker_url, world_url, node_urls, token = values
+    url = urlsplit(broker_url)
+    password = unquote(url.password or "")
+    broker = Broker(url.hostname or "redis", url.port or 6379, password, source="compose")
+    nodes = tuple(part.strip() for part in node_urls.split(",") if part.strip())
+    return Stack(0, 0.0, broker, world_url, nodes, token)
+
+
+def find_stack(start: Path | None = None) -> Stack:
+    """The stack that runs here: by environment, by $LAB_HOME, or in this folder or a parent.
+
+    Args:
+        start: the folder to look in first; the current one if not given.
+
+    Raises:
+        LabError: nothing runs here.
+    """
+    described = from_environment()
+    if described is not None:
+        return described
+    stack = load(lab_home(start))
+    if stack is None or not stack.is_supervised_alive:
+        raise LabError(NOT_RUNNING.message, NOT_RUNNING.hint)
+    return stack

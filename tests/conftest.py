@@ -1,0 +1,81 @@
+"""For all tests: one running stack per test process, and a look for what tests leave behind."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from labapp.stack.processes import kill_all, marked
+from labapp.stack.state import Stack
+from labapp.stack.testing import headless_stack, wait_until
+
+RUN = ("LABTEST_RUN", secrets.token_hex(8))  # inherited by whatever the tests start
+ROOT = Path(__file__).parent.parent
+GONE_SECONDS = 5.0
+
+
+class LeftOvers:
+    """Processes of this test run that belong neither to pytest nor to the session's stack."""
+
+    def __init__(self) -> None:
+        self.allowed: set[int] = {os.getpid()}
+
+    def allow_stack(self, stack: Stack) -> None:
+        """The session's stack may outlive a test: its guard, its supervisor, all below."""
+        self.allowed |= {stack.pid, psutil.Process(stack.pid).ppid()}
+
+    def find(self) -> list[psutil.Process]:
+        """Those that are there now."""
+        return [process for process in marked(*RUN) if not self._is_allowed(process)]
+
+    def _is_allowed(self, process: psutil.Process) -> bool:
+        try:
+            above = {parent.pid for parent in process.parents()} - {os.getpid()}
+        except psutil.Error:
+            return True  # it is gone
+        return bool(self.allowed & (above | {process.pid}))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def left_overs() -> Iterator[LeftOvers]:
+    """Marks all that this run starts; at its very end nothing may be left, in no folder of ours."""
+    os.environ[RUN[0]] = RUN[1]
+    state = ROOT / ".lab" / "stack.json"
+    before = state.stat().st_mtime if state.exists() else None
+    found = LeftOvers()
+    yield found
+    found.allowed = {os.getpid()}
+    _expect_none(found)
+    after = state.stat().st_mtime if state.exists() else None
+    assert before is not None or after is None, "a test started a lab in the project's own folder"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(left_overs: LeftOvers) -> Iterator[None]:
+    """After each test: every process it started has ended."""
+    yield
+    _expect_none(left_overs)
+
+
+def _expect_none(left_overs: LeftOvers) -> None:
+    try:
+        wait_until(lambda: not left_overs.find(), "the end of all a test started", GONE_SECONDS)
+    except AssertionError:
+        found = left_overs.find()
+        lines = [f"{process.pid} {' '.join(process.cmdline())}" for process in found]
+        kill_all(found)
+        raise AssertionError("left behind:\n" + "\n".join(lines)) from None
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, left_overs: LeftOvers) -> Iterator[Stack]:
+    """A running broker, world and node for all tests of this process ($LAB_BROKER chooses)."""
+    home = tmp_path_factory.mktemp("stack") / ".lab"
+    with headless_stack(home) as running:
+        left_overs.allow_stack(running)
+        yield running

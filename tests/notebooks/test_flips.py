@@ -1,0 +1,171 @@
+"""Every experiment of every lesson turns red when its one setting is flipped, and for that reason.
+
+All small notebooks, flipped and as they stand, run in one pytest process on one stack.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import nbformat
+import pytest
+from nbformat.v4 import new_notebook
+from nbruns import ROOT, Item, Run, cell, run_nbval, write
+
+from labapp.course.flips import Experiment, cut_out, experiments, stray_runs
+from labapp.course.notebooks import code_cells, notebooks_in, read
+from labapp.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+LESSONS = notebooks_in(ROOT / "notebooks")
+BY_COMPARISON = ("outputs differ", "assertion")
+
+
+class Case(NamedTuple):
+    """One experiment of one lesson."""
+
+    lesson: Path
+    experiment: Experiment
+
+    @property
+    def name(self) -> str:
+        """How its small notebooks are called."""
+        return f"{self.lesson.stem}--{self.experiment.name}"
+
+
+def cases(lessons: Iterable[Path]) -> list[Case]:
+    """Every experiment of these lessons."""
+    return [Case(lesson, one) for lesson in lessons for one in experiments(read(lesson))]
+
+
+def write_minis(folder: Path, case: Case) -> None:
+    """The experiment as it stands, and flipped."""
+    for suffix, flip in (("asis", False), ("flipped", True)):
+        mini = cut_out(read(case.lesson), case.experiment, flip=flip)
+        nbformat.write(mini, folder / f"{case.name}--{suffix}.ipynb")
+
+
+def own_cells(case: Case) -> set[str]:
+    """nbval's names of the experiment's cells in the small notebook."""
+    mini = code_cells(cut_out(read(case.lesson), case.experiment, flip=False))
+    own = {cell.node.id for cell in case.experiment.cells}
+    return {f"Cell {cell.number}" for cell in mini if cell.node.id in own}
+
+
+def complaint(items: Mapping[str, Item], own: set[str]) -> str:
+    """What is wrong with how a flipped notebook turned red; empty if it is as it should be."""
+    red = {name: item for name, item in items.items() if item.outcome != "passed"}
+    if not red:
+        return "the flip changes nothing that a cell compares"
+    for name, item in red.items():
+        if name not in own:
+            return f"{name} is red, which is no cell of the experiment ({item.why})\n{item.text}"
+        if item.why not in BY_COMPARISON:
+            return f"{name} crashed instead of comparing: {item.why}\n{item.text}"
+    return ""
+
+
+CASES = cases(LESSONS)
+all_cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+all_lessons = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
+
+
+@pytest.fixture(name="run", scope="module")
+def _run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("flips")
+    for case in CASES:
+        write_minis(folder, case)
+    return run_nbval(folder, f"--kernel-cwd={ROOT / 'notebooks'}")
+
+
+@all_cases
+def test_an_experiment_alone_is_green(run: Run, case: Case) -> None:
+    assert run.red(f"{case.name}--asis") == {}, run.output
+
+
+@all_cases
+def test_a_flipped_experiment_is_red_by_comparison(run: Run, case: Case) -> None:
+    said = complaint(run.of(f"{case.name}--flipped"), own_cells(case))
+    assert not said, said
+
+
+@all_lessons
+def test_every_run_belongs_to_an_experiment(lesson: Path) -> None:
+    stray = stray_runs(read(lesson))
+    assert not stray, f"cells {stray} call lab.run( but belong to no experiment and are not free"
+
+
+@all_lessons
+def test_every_lesson_has_an_experiment(lesson: Path) -> None:
+    assert experiments(read(lesson)), "a lesson without an experiment proves nothing"
+
+
+# --- the machinery itself, on lessons that need no stack ------------------------------------------
+
+SETUP = cell("late = False\nanswer = 1", lab={"setup": True})
+
+
+def sketch(folder: Path, name: str, source: str, flip: list[str], stdout: str = "lost\n") -> Case:
+    """A lesson of a setup cell, a cell that breaks if it is run, and one experiment."""
+    experiment = cell(source, stdout, lab={"experiment": "one", "flip": flip})
+    lesson = write(folder, name, cell("late = False", lab={"setup": True}), cell("1/0"), experiment)
+    return cases([lesson])[0]
+
+
+def test_machinery_tells_a_proof_from_a_crash_and_from_nothing(tmp_path: Path) -> None:
+    verdict = "print('kept' if late else 'lost')"
+    proof = sketch(tmp_path, "00_proof", f"late = False\n{verdict}", ["= False", "= True"])
+    nothing = sketch(tmp_path, "00_nothing", f"x = 1\n{verdict}", ["x = 1", "x = 2"])
+    crash = sketch(tmp_path, "00_crash", verdict, ["late", "later"])
+    asserts = sketch(tmp_path, "00_assert", "assert not late\nprint('lost')", ["not ", ""])
+    folder = tmp_path / "minis"
+    folder.mkdir()
+    for case in (proof, nothing, crash, asserts):
+        write_minis(folder, case)
+    run = run_nbval(folder, "--no-stack")
+
+    def said(case: Case) -> str:
+        assert run.red(f"{case.name}--asis") == {}, run.output
+        return complaint(run.of(f"{case.name}--flipped"), own_cells(case))
+
+    assert said(proof) == ""
+    assert said(asserts) == ""
+    assert said(nothing).startswith("the flip changes nothing")
+    assert "crashed instead of comparing: exception NameError" in said(crash)
+
+
+def test_red_outside_the_experiment_is_no_proof() -> None:
+    red = Item("x", "Cell 0", "failed", "outputs differ", "", 0.0)
+    assert "no cell of the experiment" in complaint({"Cell 0": red}, {"Cell 1"})
+
+
+def lab_cell(source: str, **lab: object) -> object:
+    """A cell with `lab` metadata."""
+    return cell(source, "", lab=lab)
+
+
+def test_a_run_outside_experiments_and_free_cells_is_found() -> None:
+    text = "run = lab.run(charge)"
+    cells = [lab_cell(text, experiment="a"), lab_cell(text, free=True), lab_cell(text), SETUP]
+    assert stray_runs(new_notebook(cells=cells)) == [2]
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (lambda: [lab_cell("a = 1", experiment="e")], "has 0 cells with a flip"),
+        (lambda: [lab_cell("a", experiment="e", flip=["a", "b"]) for _ in "12"], "has 2 cells"),
+        (lambda: [lab_cell("a = 1", experiment="e", flip=["b", "c"])], "stands 0 times"),
+        (lambda: [lab_cell("a = a", experiment="e", flip=["a", "c"])], "stands 2 times"),
+        (lambda: [lab_cell("a = 1", experiment="e", flip=["a", "a"])], "two different texts"),
+        (lambda: [lab_cell("a = 1", experiment="e", flip="a")], "two different texts"),
+    ],
+)
+def test_an_experiment_needs_one_flip_that_matches_once(
+    cells: Callable[[], list[object]], said: str
+) -> None:
+    with pytest.raises(LabError, match=said):
+        experiments(new_notebook(cells=cells()))

@@ -1,0 +1,94 @@
+"""Lessons pass in any order and twice in a row on the same stack; `--stage` chooses among them."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from nbruns import ROOT, Run, cell, run_nbval, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LESSONS = ROOT / "notebooks"
+SEED = 7
+
+
+@pytest.fixture(name="shelf")
+def _shelf(tmp_path: Path) -> Path:
+    """Three notebooks that need no stack."""
+    for name in ("00_start", "02_crash", "02a_more"):
+        write(tmp_path, name, cell("print('a')", "a\n"))
+    return tmp_path
+
+
+def order(run: Run) -> list[str]:
+    """The notebooks in the order in which they ran, once each time."""
+    return [item.notebook for item in run.items if item.name == "rules"]
+
+
+def test_a_stage_is_its_lesson_and_its_appendix(shelf: Path) -> None:
+    run = run_nbval(shelf, "--no-stack", "--stage=02")
+    assert run.status == 0, run.output
+    assert order(run) == ["02_crash", "02a_more"]
+
+
+def test_a_stage_without_notebook_is_one_clear_line(shelf: Path) -> None:
+    run = run_nbval(shelf, "--no-stack", "--stage=77")
+    assert run.status == 4
+    assert "no notebook of stage '77'" in run.output
+    assert "00, 02" in run.output
+    assert "Traceback" not in run.output
+
+
+def test_rounds_are_shuffled_each_for_itself(shelf: Path) -> None:
+    run = run_nbval(shelf, "--no-stack", "--rounds=2", f"--shuffle-seed={SEED}")
+    assert run.status == 0, run.output
+    ran = [name.partition("@")[0].removesuffix(".ipynb") for name in order(run)]
+    assert len(ran) == 6
+    assert set(ran[:3]) == set(ran[3:]) == {"00_start", "02_crash", "02a_more"}
+    assert ran != sorted(ran)
+
+
+def test_xdist_gives_a_notebook_to_one_worker_whole(shelf: Path) -> None:
+    write(shelf, "03_state", cell("x = 1"), *(cell("print(x)", "1\n") for _ in range(6)))
+    run = run_nbval(shelf, "--no-stack", "-n2")
+    assert run.status == 0, run.output
+
+
+def test_neither_nbval_nor_lax_on_the_command_line_changes_anything(shelf: Path) -> None:
+    write(shelf, "04_bad", cell("print('b')", "a\n"))
+    for option in ("--nbval", "--nbval-lax"):
+        run = run_nbval(shelf, "--no-stack", option)
+        assert len(run.items) == 8, run.output
+        assert run.red("04_bad") == {"Cell 0": "outputs differ"}
+
+
+def test_ignoring_differences_by_a_pattern_is_refused(shelf: Path) -> None:
+    run = run_nbval(shelf, "--no-stack", "--nbval-sanitize-with=x.cfg")
+    assert run.status == 4
+    assert "wholesale" in run.output
+
+
+def test_a_red_cell_shows_the_ends_of_the_stacks_logs(tmp_path: Path) -> None:
+    """Also: the kernel finds the stack, and is told to take the solutions."""
+    finds = (
+        "import os, redis\nfrom labapp.stack.state import find_stack\n"
+        "url = os.environ['CELERY_BROKER_URL']\n"
+        "assert find_stack().broker_url(0) == url == os.environ['CELERY_RESULT_BACKEND']\n"
+        "assert os.environ['PARTNER_URL'] == find_stack().world_url + '/live'\n"
+        "print(redis.Redis.from_url(url).ping(), os.environ['LAB_ANSWERS'])"
+    )
+    write(tmp_path, "00_stack", cell(finds, "True solutions\n"), cell("assert False"))
+    run = run_nbval(tmp_path)
+    assert run.red("00_stack") == {"Cell 1": "assertion"}, run.output
+    assert "end of broker.log" in run.output
+
+
+def test_the_lessons_pass_in_any_order_and_twice_in_a_row(tmp_path: Path) -> None:
+    for lesson in LESSONS.glob("*.ipynb"):
+        shutil.copy(lesson, tmp_path)
+    where = f"--kernel-cwd={LESSONS}"
+    run = run_nbval(tmp_path, where, "--rounds=2", f"--shuffle-seed={SEED}")
+    assert run.status == 0, run.output
