@@ -113,9 +113,11 @@ def require_used(field: Field, fault: Fault) -> None:
 
 def end(field: Field) -> None:
     """Leave nothing running; the state of the broker stays for the learner to look at."""
-    with field.timed("end"), contextlib.suppress(LabError):  # gone: the lease ends the rest
-        field.world.arm([])
-        field.world.drop()
-        field.kill_all()
+    with field.timed("end"):
+        with contextlib.suppress(LabError):  # a node that is gone has taken its workers with it
+            field.kill_all()
+        with contextlib.suppress(LabError):  # after the workers: a dropped request fails its task
+            field.world.arm([])
+            field.world.drop()
     field.world.close()
     field.inspector.close()

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
 import tempfile
@@ -151,10 +152,13 @@ class Publisher:
 
     def close(self) -> None:
         """End the process and wait for it."""
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.communicate()
-        self._said.close()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # its session: what the module forked, too
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._said):
+            with contextlib.suppress(BrokenPipeError):  # what was not sent yet is not wanted
+                if pipe is not None:
+                    pipe.close()
 
 
 def read_line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
