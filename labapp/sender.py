@@ -23,12 +23,16 @@ def main() -> None:
     requests = listen()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what the module prints must not look like an answer
+    own = os.getpid()
     try:
         module = importlib.import_module(sys.argv[1])
         app = app_of(module)
     except BaseException as error:  # whatever a learner's module raises, SystemExit included
-        say(answers, {"error": last_line(error), "hint": where(error)})
+        if os.getpid() == own:
+            say(answers, {"error": last_line(error), "hint": where(error)})
         return
+    if os.getpid() != own:
+        return  # the module forked: the copy must not answer as well
     say(answers, {"tasks": sorted(name for name in app.tasks if not name.startswith("celery."))})
     while True:
         request = json.loads(requests.get())
@@ -61,7 +65,10 @@ def app_of(module: Any) -> Any:
     """The module's Celery app, found as ``celery -A`` finds it."""
     from celery.app.utils import find_app
 
-    app = find_app(module.__name__)
+    try:
+        app = find_app(module.__name__)
+    except AttributeError:
+        raise LookupError("there is no Celery app in it") from None
     app.finalize()
     return app
 

@@ -81,9 +81,14 @@ def _expect_none(left_overs: LeftOvers) -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, left_overs: LeftOvers) -> Iterator[Stack]:
+def stack_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `stack`, for whoever has to find it by $LAB_HOME."""
+    return tmp_path_factory.mktemp("stack") / ".lab"
+
+
+@pytest.fixture(scope="session")
+def stack(stack_home: Path, left_overs: LeftOvers) -> Iterator[Stack]:
     """A running broker, world and node for all tests of this process ($LAB_BROKER chooses)."""
-    home = tmp_path_factory.mktemp("stack") / ".lab"
-    with headless_stack(home) as running:
+    with headless_stack(stack_home) as running:
         left_overs.allow_stack(running)
         yield running

@@ -17,6 +17,7 @@ from labapp.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+Step: TypeAlias = Literal["queued", "fetched", "acknowledged", "redelivered", "rejected"]
 Where: TypeAlias = Literal["queue", "unacked", "running", "waiting"]
 
 
@@ -122,6 +123,27 @@ class BrokerState:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """The broker did this with the message of `key` (from Redis MONITOR); for drawings."""
+
+    at: float
+    key: str
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEvent:
+    """A worker's event about the task of `key` (`task-received`, …); for drawings.
+
+    No witness: events are asynchronous and die with the worker.
+    """
+
+    at: float
+    key: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """A remark for the reader of the history; not for the verdict."""
 
@@ -141,6 +163,8 @@ Event: TypeAlias = (
     | DeadLettered
     | Doubt
     | BrokerState
+    | Mark
+    | TaskEvent
     | Note
 )
 E = TypeVar("E", bound=Event)

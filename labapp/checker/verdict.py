@@ -24,11 +24,13 @@ from labapp.checker.history import (
     Effect,
     Event,
     FaultFired,
+    Mark,
     Note,
     Remaining,
     Restored,
     Result,
     Sent,
+    TaskEvent,
 )
 
 if TYPE_CHECKING:
@@ -174,7 +176,7 @@ class _Ledger:
                 self._fates[key].dead_lettered = True
             case Doubt():
                 self._doubts.append(event)
-            case Attempt() | BrokerState() | Note():
+            case Attempt() | BrokerState() | Mark() | TaskEvent() | Note():
                 pass  # for the reader, not for the verdict
             case _:
                 assert_never(event)

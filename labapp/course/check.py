@@ -1,6 +1,6 @@
 """``lab check NN``: a learner's module under the faults of its stage.
 
-The diagnosis comes from the verdicts alone, never from names or source: a renamed copy gets the
+The diagnosis comes from the outcomes alone, never from names or source: a renamed copy gets the
 same one.  Used by ``labapp.cli`` and, through ``labapp.check``, by the notebooks.
 """
 
@@ -9,22 +9,19 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from labapp.checker.verdict import Verdict
-from labapp.course.stage import Diagnosis, Stage, Trial
-from labapp.course.stages import stage_named
+from labapp.checker.history import Restored
+from labapp.course.report import Report
+from labapp.course.stage import Outcome, Stage, Trial
+from labapp.course.stages import STAGES, stage_named
 from labapp.errors import LabError
 from labapp.lab.conductor import conduct
 from labapp.lab.publisher import Module
-from labapp.lab.run import Plan
+from labapp.lab.run import Plan, Run
 from labapp.lab.session import Session
 from labapp.stack.state import find_stack
-from labapp.views import markup
-from labapp.views.tables import comparison
 
 ANSWERS_VARIABLE = "LAB_ANSWERS"
 """Whose answers are checked where nobody says: ``exercises`` (default), ``solutions``, a folder."""
@@ -32,108 +29,48 @@ ANSWERS_VARIABLE = "LAB_ANSWERS"
 PASSED, NOT_YET, COULD_NOT_RUN = 0, 1, 2
 """Exit statuses of ``lab check``."""
 
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Report:
-    """The outcome of a check.
-
-    Args:
-        stage: what was checked.
-        verdicts: by trial, in order; a trial after the first failure without a fault is missing.
-        diagnosis: what is wrong; None where all is well.
-    """
-
-    stage: Stage
-    verdicts: Mapping[str, Verdict]
-    diagnosis: Diagnosis | None
-
-    @property
-    def passed(self) -> bool:
-        """Whether every fault was survived."""
-        return self.diagnosis is None
-
-    def lines(self) -> list[str]:
-        """What is said below the table."""
-        title = f"stage {self.stage.number} {self.stage.name}"
-        if self.diagnosis is None:
-            return [f"{title}: passed"]
-        return [
-            f"{title}: not yet ({self.diagnosis.code})",
-            self.diagnosis.says,
-            f"Look next: {self.diagnosis.look}",
-        ]
-
-    def __repr__(self) -> str:
-        return "\n".join([repr(comparison(self.verdicts)), "", *self.lines()])
-
-    def _repr_html_(self) -> str:
-        table = comparison(self.verdicts)._repr_html_()
-        return table + "".join(f"<p>{markup.text(line)}</p>" for line in self.lines())
-
-    def to_json(self) -> dict[str, Any]:
-        """The report for programs."""
-        return {
-            "stage": self.stage.number,
-            "passed": self.passed,
-            "diagnosis": self.diagnosis.code if self.diagnosis else None,
-            "faults": [fault_json(name, verdict) for name, verdict in self.verdicts.items()],
-        }
+Progress = Callable[[str], object]
 
 
-def fault_json(name: str, verdict: Verdict) -> dict[str, Any]:
-    """One row of the report."""
-    return {
-        "name": name,
-        "at_least_once": verdict.at_least_once,
-        "exactly_once": verdict.exactly_once,
-        "lost": list(verdict.lost),
-        "duplicated": list(verdict.duplicated),
-        "stuck": list(verdict.stuck),
-    }
-
-
-def check(
-    stage: str | Stage, answers: str | Path = "", progress: Callable[[str], None] | None = None
-) -> Report:
+def check(stage: str | Stage, answers: str | Path = "", progress: Progress | None = None) -> Report:
     """Run a stage's faults against an answer.
 
     Args:
         stage: number or name.
         answers: ``exercises``, ``solutions`` or a folder with the module; by default what
             ``$LAB_ANSWERS`` says, else ``exercises``.
-        progress: called with one line per trial.
+        progress: called with one line per trial; by default lines are printed in a notebook and
+            nowhere else.
 
     Raises:
         LabError: it could not be run, or a verdict is unknown; with the reason.
     """
     chosen = stage if isinstance(stage, Stage) else stage_named(stage)
     if not chosen.trials:
-        raise LabError(f"stage {chosen.folder} has no exercise", hint="the first one is 02_crash")
+        numbers = ", ".join(number for number, known in STAGES.items() if known.trials)
+        raise LabError(f"stage {chosen.folder} has no exercise", hint=f"stages with one: {numbers}")
     module = Module(chosen.module, answers_folder(chosen, answers))
     with Session(find_stack()) as session:
-        verdicts = run_trials(session, chosen, module, progress or silent)
-    trials = {trial.name: trial for trial in chosen.trials}
-    failed = any(not trials[name].passed(verdict) for name, verdict in verdicts.items())
-    return Report(chosen, verdicts, chosen.diagnose(verdicts) if failed else None)
+        outcomes = run_trials(session, chosen, module, progress or watched())
+    return Report(chosen, outcomes, chosen.diagnose(outcomes))
 
 
 def run_trials(
-    session: Session, stage: Stage, module: Module, progress: Callable[[str], None]
-) -> dict[str, Verdict]:
-    """The verdict of each trial; an answer that fails without any fault gets no others."""
-    verdicts: dict[str, Verdict] = {}
+    session: Session, stage: Stage, module: Module, progress: Progress
+) -> dict[str, Outcome]:
+    """The outcome of each trial; an answer that fails without any fault gets no others."""
+    outcomes: dict[str, Outcome] = {}
     for number, trial in enumerate(stage.trials, start=1):
-        verdict = run_trial(session, stage, module, trial)
-        outcome = "passed" if trial.passed(verdict) else "not yet"
-        progress(f"{number}/{len(stage.trials)} {trial.name}: {outcome}")
-        verdicts[trial.name] = verdict
-        if trial.fault is None and outcome != "passed":
+        outcomes[trial.name] = run_trial(session, stage, module, trial)
+        passed = trial.passed(outcomes[trial.name].verdict)
+        progress(f"{number}/{len(stage.trials)} {trial.name}: {'passed' if passed else 'not yet'}")
+        if trial.fault is None and not passed:
             break
-    return verdicts
+    return outcomes
 
 
-def run_trial(session: Session, stage: Stage, module: Module, trial: Trial) -> Verdict:
-    """The verdict of one trial.  Raises LabError where it is unknown."""
+def run_trial(session: Session, stage: Stage, module: Module, trial: Trial) -> Outcome:
+    """The outcome of one trial.  Raises LabError where its verdict is unknown."""
     plan = Plan(
         module=module,
         task=f"{module.name}.{stage.task}",
@@ -141,13 +78,36 @@ def run_trial(session: Session, stage: Stage, module: Module, trial: Trial) -> V
         fault=trial.fault,
         deadline=trial.deadline,
     )
-    verdict = conduct(session, plan).judged
+    run = conducted(session, plan)
+    verdict = run.judged
     if verdict.unknown:
+        raise LabError(f"no verdict for {trial.name!r}: {verdict.unknown}", hint=hint(trial))
+    given_back = frozenset(key for event in run.history.of(Restored) for key in event.keys)
+    return Outcome(verdict, given_back)
+
+
+def conducted(session: Session, plan: Plan) -> Run:
+    """The run.  Raises LabError with one line, where it could not begin, whatever a log says."""
+    try:
+        return conduct(session, plan)
+    except LabError as error:
+        first, *log = error.message.splitlines()
+        if not log:
+            raise
+        what = first.removesuffix("; its log ends:")
         raise LabError(
-            f"no verdict for {trial.name!r}: {verdict.unknown}",
-            hint="does the task still charge each order with one request to the partner?",
-        )
-    return verdict
+            f"{what}: {log[-1].strip()}", hint="`lab logs` shows the whole log"
+        ) from None
+
+
+def hint(trial: Trial) -> str:
+    """How to come to a verdict where there was none."""
+    if trial.fault is None:
+        return "look at `lab status` and `lab logs`, then check again"
+    return (
+        "does each order still make one request to the partner, two orders at a time? "
+        "If so, look at `lab status`, then check again"
+    )
 
 
 def answers_folder(stage: Stage, answers: str | Path = "") -> Path:
@@ -155,12 +115,15 @@ def answers_folder(stage: Stage, answers: str | Path = "") -> Path:
     chosen = str(answers or os.environ.get(ANSWERS_VARIABLE, "") or "exercises")
     named = chosen in ("exercises", "solutions")
     folder = project_root() / chosen / stage.folder if named else Path(chosen).resolve()
-    if not folder.is_dir():
-        raise LabError(
-            f"there is no folder {chosen}{'/' + stage.folder if named else ''}",
-            hint=f"--answers takes exercises, solutions or a folder that holds {stage.module}.py",
-        )
-    return folder
+    if folder.is_dir():
+        return folder
+    what = f"{chosen}/{stage.folder}" if named else chosen
+    if folder.exists():
+        raise LabError(f"{what} is a file", hint=f"name the folder that holds {stage.module}.py")
+    raise LabError(
+        f"there is no folder {what}",
+        hint=f"--answers takes exercises, solutions or a folder that holds {stage.module}.py",
+    )
 
 
 def project_root() -> Path:
@@ -178,9 +141,15 @@ def main(stage: str, answers: str = "", as_json: bool = False) -> int:
     Raises:
         LabError: it could not run; the command line shows the reason and exits with 2.
     """
-    report = check(stage, answers, None if as_json else say)
+    report = check(stage, answers, silent if as_json else say)
     print(json.dumps(report.to_json(), indent=2) if as_json else f"\n{report!r}")
     return PASSED if report.passed else NOT_YET
+
+
+def watched() -> Progress:
+    """Where a notebook watches, lines of progress are printed."""
+    shell = sys.modules.get("IPython")
+    return print if shell is not None and shell.get_ipython() is not None else silent
 
 
 def silent(line: str) -> None:
@@ -188,5 +157,5 @@ def silent(line: str) -> None:
 
 
 def say(line: str) -> None:
-    """A line of progress."""
+    """A line of progress beside the report."""
     print(line, file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
 """What a stage is: its place, its faults, its diagnoses.
 
-Plain values; a stage is one module of ``labapp.course.stages`` that makes one.
+Plain values; a stage is one module beside this one that makes one.
 """
 
 from __future__ import annotations
@@ -37,23 +37,56 @@ class Trial:
         return bool(verdict.exactly_once if self.exactly_once else verdict.at_least_once)
 
 
-Verdicts = Mapping[str, Verdict]
-"""Verdict by name of the trial; a trial that did not run has none."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one trial showed: all that a diagnosis may know.
+
+    Args:
+        verdict: the checker's answer.
+        given_back: business keys whose messages the broker gave back after the fault.
+    """
+
+    verdict: Verdict
+    given_back: frozenset[str] = frozenset()
+
+    def lost(self, state: str = "") -> frozenset[str]:
+        """Keys that were lost (and whose result says so: ``PENDING``, ``FAILURE: KeyError``)."""
+        return self._having(self.verdict.lost, state)
+
+    def stuck(self, where: str = "") -> frozenset[str]:
+        """Keys that are still in the broker or running (at this place)."""
+        return self._having(self.verdict.stuck, where)
+
+    def _having(self, keys: Sequence[str], reason: str) -> frozenset[str]:
+        reasons = self.verdict.reasons
+        return frozenset(key for key in keys if reasons.get(key, "").startswith(reason))
+
+
+NOTHING = Outcome(Verdict(sent=0, happened=0, effects=0))
+"""The outcome of a trial that did not run."""
+
+
+class Outcomes(dict[str, Outcome]):
+    """Outcome by name of the trial, in order; a trial that did not run has none."""
+
+    def of(self, trial: str) -> Outcome:
+        """What this trial showed; nothing where it did not run."""
+        return self.get(trial, NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What is wrong with an answer, read off the verdicts alone.
+    """What is wrong with an answer, read off the outcomes alone.
 
     Args:
         code: short name, by which tests and JSON know it.
-        applies: whether these verdicts show it; asked in the order of the stage's list.
-        says: what happened and why, in two or three sentences.
+        applies: whether these outcomes show it; asked in the order of the stage's list.
+        says: what happened and why, in a few short sentences.
         look: where to look next.
     """
 
     code: str
-    applies: Callable[[Verdicts], bool]
+    applies: Callable[[Outcomes], bool]
     says: str
     look: str
 
@@ -85,58 +118,55 @@ class Stage:
         """Its folder in ``exercises/`` and ``solutions/``."""
         return f"{self.number}_{self.name}"
 
-    def diagnose(self, verdicts: Verdicts) -> Diagnosis:
-        """The first diagnosis that applies to verdicts that did not pass."""
-        return next(d for d in (*self.diagnoses, *FALLBACKS) if d.applies(verdicts))
+    def failed(self, outcomes: Mapping[str, Outcome]) -> list[str]:
+        """Names of the trials that ran and were not passed."""
+        return [
+            trial.name
+            for trial in self.trials
+            if trial.name in outcomes and not trial.passed(outcomes[trial.name].verdict)
+        ]
+
+    def diagnose(self, outcomes: Mapping[str, Outcome]) -> Diagnosis | None:
+        """The first diagnosis that applies; None where every trial was run and passed."""
+        failed = self.failed(outcomes)
+        if not failed and len(outcomes) == len(self.trials):
+            return None
+        seen = Outcomes(outcomes)
+        bad = Outcomes({name: seen[name] for name in failed})
+        particular = (found for found in self.diagnoses if found.applies(seen))
+        return next(particular, None) or next(found for found in FALLBACKS if found.applies(bad))
 
 
-def lost(verdicts: Verdicts, trial: str, reason: str = "") -> bool:
-    """Whether this trial lost something (for a reason that begins so)."""
-    verdict = verdicts.get(trial)
-    if verdict is None:
-        return False
-    return any(verdict.reasons.get(key, "").startswith(reason) for key in verdict.lost)
-
-
-def stuck(verdicts: Verdicts, trial: str, where: str = "") -> bool:
-    """Whether this trial left something in the broker or running (at this place)."""
-    verdict = verdicts.get(trial)
-    if verdict is None:
-        return False
-    return any(verdict.reasons.get(key, "").startswith(where) for key in verdict.stuck)
-
-
-def any_of(verdicts: Verdicts, field_name: str) -> bool:
+def any_of(outcomes: Outcomes, field_name: str) -> bool:
     """Whether any trial has keys in this field of its verdict."""
-    return any(getattr(verdict, field_name) for verdict in verdicts.values())
+    return any(getattr(outcome.verdict, field_name) for outcome in outcomes.values())
 
 
 FALLBACKS = (
     Diagnosis(
         "lost",
-        lambda verdicts: any_of(verdicts, "lost"),
-        "A charge was lost: its message left the broker, and the charge never happened.",
-        "Read the row that says lost: which fault was it, and what does the result state say?",
+        lambda seen: any_of(seen, "lost"),
+        "A charge was lost. Its message is gone from the broker, and the charge never happened.",
+        "the row with the lost order: which fault was it, and what does the result say?",
     ),
     Diagnosis(
         "stuck",
-        lambda verdicts: any_of(verdicts, "stuck"),
-        "A charge neither happened nor failed in time: its message is still in the broker, "
+        lambda seen: any_of(seen, "stuck"),
+        "A charge neither happened nor failed in time. Its message is still in the broker, "
         "or its task is still running.",
-        "Does the task wait for something that never comes? Does its retry wait longer than the "
-        "check does?",
+        "does the task wait for something that never comes, or for longer than the check does?",
     ),
     Diagnosis(
         "duplicated",
-        lambda verdicts: any_of(verdicts, "duplicated") or any_of(verdicts, "unexpected"),
+        lambda seen: any_of(seen, "duplicated") or any_of(seen, "unexpected"),
         "A charge happened more often than it was asked for.",
-        "Count the ways in which one order can lead to two requests.",
+        "count the ways in which one order can lead to two requests",
     ),
     Diagnosis(
         "not-passed",
         lambda _: True,
         "A fault was not survived.",
-        "Read the table from the top: the first NO is the one to mend.",
+        "read the table from the top: the first NO is the one to mend",
     ),
 )
-"""What is said of an answer that no stage foresaw."""
+"""What is said of an answer that no stage foresaw; asked of the trials that were not passed."""

@@ -19,7 +19,7 @@ def stage_named(name: str) -> Stage:
     """
     wanted = name.strip().lower()
     for stage in STAGES.values():
-        if wanted in (stage.number, stage.number.lstrip("0"), stage.name, stage.folder):
+        if wanted in (stage.number, str(int(stage.number)), stage.name, stage.folder):
             return stage
     known = ", ".join(stage.folder for stage in STAGES.values())
     raise LabError(f"there is no stage {name!r}", hint=f"stages: {known}")

@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import redis
 
@@ -26,6 +27,9 @@ REPLIES = ".reply.celery.pidbox"
 """Ending of the lists in which answers to ``inspect`` wait; they hold no tasks."""
 RESULT = "celery-task-meta-"
 """Prefix of a result's key (celery/backends/base.py)."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +75,23 @@ class Contents:
         return {message.task_id for message in self.messages()}
 
 
+def answering(method: Callable[P, T]) -> Callable[P, T]:
+    """The method, with a broker that does not answer told as ``Gone``."""
+
+    @wraps(method)
+    def told(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except redis.RedisError as error:
+            raise unreachable(error) from error
+
+    return told
+
+
 class Broker:
     """One Redis database as Celery's broker and result backend.
+
+    Every method raises ``Gone`` where the broker does not answer.
 
     Args:
         url: address with password and database.
@@ -82,25 +101,14 @@ class Broker:
         self.url = url
         self.redis = redis.Redis.from_url(url, decode_responses=True, socket_timeout=10.0)
 
+    @answering
     def clear(self) -> None:
-        """Delete every key of this database.
+        """Delete every key of this database."""
+        self.redis.flushdb()
 
-        Raises:
-            LabError: the broker does not answer.
-        """
-        try:
-            self.redis.flushdb()
-        except redis.RedisError as error:
-            raise unreachable(error) from error
-
+    @answering
     def contents(self) -> Contents:
-        """What lies in the broker now.  Raises LabError where it does not answer."""
-        try:
-            return self._contents()
-        except redis.RedisError as error:
-            raise unreachable(error) from error
-
-    def _contents(self) -> Contents:
+        """What lies in the broker now."""
         lists = self._lists()
         with self.redis.pipeline(transaction=True) as pipe:
             for key in lists:
@@ -120,22 +128,26 @@ class Broker:
         found = self.redis.scan_iter(_type="list", count=1000)
         return sorted(key for key in found if not key.endswith(REPLIES))
 
+    @answering
     def results(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The stored result of each of these tasks that has one."""
         ids = list(task_ids)
         found = self.redis.mget([RESULT + task_id for task_id in ids]) if ids else []
         return {i: json.loads(raw) for i, raw in zip(ids, found, strict=True) if raw}
 
+    @answering
     def result_states(self) -> list[str]:
         """The state of every result stored in this database."""
         found = list(self.redis.scan_iter(match=RESULT + "*", count=1000))
         stored = self.redis.mget(found) if found else []
         return [str(json.loads(raw)["status"]) for raw in stored if raw]
 
+    @answering
     def index_size(self) -> int:
         """Number of entries in ``unacked_index``."""
         return int(self.redis.zcard("unacked_index"))
 
+    @answering
     def travel(self, seconds: float, tags: Iterable[str] | None = None) -> list[str]:
         """Time travel: age unacknowledged messages by ``seconds``, all of them or these tags.
 
@@ -152,6 +164,7 @@ class Broker:
         """Delivery tags of everything unacknowledged, oldest first."""
         return [str(tag) for tag in self.redis.zrange("unacked_index", 0, -1)]
 
+    @answering
     def wait_gone(self, clients: Iterable[str], seconds: float = 10.0) -> None:
         """Wait until the broker has noticed that these connections (``host:port``) are closed."""
         gone = set(clients)
@@ -161,12 +174,14 @@ class Broker:
             seconds,
         )
 
+    @answering
     def wait_unblocked(self, clients: Iterable[str], seconds: float = 10.0) -> None:
         """Wait until none of these connections waits in a blocking command (flag ``b``): from
         then on no message can go to them."""
         ours = set(clients)
         wait_for(lambda: not self.blocked(ours), "the stopped worker's BRPOP to time out", seconds)
 
+    @answering
     def blocked(self, clients: Iterable[str]) -> bool:
         """Whether one of these connections waits in a blocking command now."""
         ours = set(clients)
@@ -174,6 +189,7 @@ class Broker:
             client["addr"] in ours and "b" in client["flags"] for client in self.redis.client_list()
         )
 
+    @answering
     def forget(self, messages: Iterable[Message]) -> None:
         """Delete every queue, where there are such messages (nobody is consuming them)."""
         if list(messages):

@@ -14,6 +14,7 @@ from labapp.checker.history import FaultFired
 from labapp.errors import LabError
 from labapp.faults import Action, Fault
 from labapp.lab.drain import drain
+from labapp.lab.drawing import recorded
 from labapp.lab.field import Field
 from labapp.lab.reading import read
 from labapp.lab.run import Plan, Run
@@ -39,17 +40,25 @@ def conduct(session: Session, plan: Plan) -> Run:
     check_fit(plan)
     field = Field(session, plan)
     try:
-        begin(field)
-        try:
-            strike_and_read(field)
-        except Unfired as unfired:
-            field.doubt(f"the fault did not fire: {unfired}")
-            read(field, drained=True)
-        except Gone as gone:
-            field.doubt(gone.message)
+        clean(field)
+        with recorded(field):
+            begin(field)
+            judge_or_doubt(field)
         return field.run
     finally:
         end(field)
+
+
+def judge_or_doubt(field: Field) -> None:
+    """Everything from the ready worker to the last reading; what fails on the way is a doubt."""
+    try:
+        strike_and_read(field)
+    except Unfired as unfired:
+        field.doubt(f"the fault did not fire: {unfired}")
+        with contextlib.suppress(Gone):  # for whoever looks at the history; the verdict is clear
+            read(field, drained=True)
+    except Gone as gone:
+        field.doubt(gone.message)
 
 
 def check_fit(plan: Plan) -> None:
@@ -72,12 +81,17 @@ def check_fit(plan: Plan) -> None:
         )
 
 
-def begin(field: Field) -> None:
-    """Start clean, since the end of an earlier run may never have come; send; start the worker."""
+def clean(field: Field) -> None:
+    """Start clean, since the end of an earlier run may never have come; arm the world."""
     fault = field.plan.fault
     with field.timed("clean"):
         field.session.clean()
         field.boot = field.world.arm(fault.rules() if fault else []).boot
+
+
+def begin(field: Field) -> None:
+    """Send the work, then start the worker."""
+    fault = field.plan.fault
     with field.timed("publish"):
         field.session.publisher(field.plan.module)  # imports the module, if it is new
         field.begun = time.time()

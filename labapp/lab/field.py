@@ -16,7 +16,7 @@ from labapp.lab.inspector import Inspector
 from labapp.lab.run import Plan, Run
 from labapp.lab.session import Session
 from labapp.node.client import StartedWorker
-from labapp.node.workers import WorkerSpec
+from labapp.node.workers import QUIET, WorkerSpec
 from labapp.stack.control import Gone
 from labapp.world.client import HeldRequest, Reading
 
@@ -72,6 +72,7 @@ class Field:
             pool=settings.pool,
             settings=settings.settings,
             env={**self.session.environment(self.world.partner_url), **settings.env},
+            arguments=(*QUIET, "--task-events") if self.plan.drawing else QUIET,
             lease=self.session.lease.name,
         )
         worker = self.nodes.start(spec)
@@ -103,14 +104,17 @@ class Field:
         """
         busy = self.inspector.busy([worker.hostname for worker in self.live])
         if busy is None:
-            self._require_alive()
+            self.require_alive()
         return busy
 
-    def _require_alive(self) -> None:
-        names = {worker.name for worker in self.live}
-        for worker in self.session.workers():
-            if worker["name"] in names and worker["state"] == "exited":
-                raise Gone(f"a worker exited by itself (status {worker['exit_status']})")
+    def require_alive(self) -> None:
+        """Raises Gone where a live worker has exited by itself, or its node has forgotten it."""
+        known = {worker["name"]: worker for worker in self.session.workers()}
+        for name in (worker.name for worker in self.live):
+            if name not in known:
+                raise Gone("the node was restarted during the run")
+            if known[name]["state"] == "exited":
+                raise Gone(f"a worker exited by itself (status {known[name]['exit_status']})")
 
     # Looking
 

@@ -13,7 +13,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from kombu.connection import Connection
+from kombu.exceptions import OperationalError
 from kombu.pidbox import Mailbox
+
+from labapp.lab.broker import unreachable
 
 REPLY_DEADLINE = 2.0
 """Seconds to wait for a worker's answer (some milliseconds; more on a loaded machine)."""
@@ -37,7 +40,7 @@ class Inspector:
     def busy(self, hostnames: Sequence[str]) -> set[str] | None:
         """Ids of the tasks that these workers run or have reserved.
 
-        None where one of them does not answer in time."""
+        None where one of them does not answer in time.  Raises Gone where the broker does not."""
         if not hostnames:
             return set()
         ids: set[str] = set()
@@ -49,7 +52,11 @@ class Inspector:
         return ids
 
     def _ask(self, command: str, hostnames: list[str]) -> dict[str, list[dict[str, Any]]]:
-        replies = self._mailbox.call(hostnames, command, timeout=REPLY_DEADLINE)
+        lost = (OperationalError, *self._connection.connection_errors)
+        try:
+            replies = self._mailbox.call(hostnames, command, timeout=REPLY_DEADLINE)
+        except lost as error:
+            raise unreachable(error) from error
         return {name: tasks for reply in replies or [] for name, tasks in reply.items()}
 
     def close(self) -> None:

@@ -66,21 +66,25 @@ class Publisher:
 
     def __init__(self, module: Module, env: Mapping[str, str]) -> None:
         self.module = module
+        if not module.file.exists():
+            raise LabError(
+                f"there is no {module.file.name} in {module.path.name}/",
+                hint="put it back: `git checkout` brings the starter, solutions/ has the answer",
+            )
         self.version = module.version()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed in close()
         self._process = self._spawn(env)
-        told = self._hear("to import", IMPORT_DEADLINE)
+        try:
+            told = self._hear("to import", IMPORT_DEADLINE)
+        except BaseException:  # interrupted: the process must not stay behind
+            self.close()
+            raise
         if "error" in told:
             self.close()
             raise LabError(f"{module.file.name} does not import: {told['error']}", told["hint"])
         self.tasks: list[str] = told["tasks"]
 
     def _spawn(self, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        if not self.module.file.exists():
-            raise LabError(
-                f"there is no {self.module.file.name} in {self.module.path.name}/",
-                hint="put it back: `git checkout` brings the starter, solutions/ has the answer",
-            )
         kept = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
         return subprocess.Popen(
             [sys.executable, "-m", "labapp.sender", self.module.name],

@@ -52,6 +52,8 @@ class Plan:
             overdue when the next worker starts.
         survivor: whether a second worker runs, idle, when the fault strikes, and has to do the
             rescue; otherwise a new one is started afterwards.
+        drawing: whether the history also gets what a drawing needs: the broker's steps from
+            MONITOR, and Celery's task events.  The verdict is the same.
         deadline: seconds that the queue may take to drain after the fault.
     """
 
@@ -62,6 +64,7 @@ class Plan:
     fault: Fault | None = None
     time_passes: bool = True
     survivor: bool = False
+    drawing: bool = False
     deadline: float = 20.0
 
 

@@ -84,8 +84,10 @@ def await_trigger(field: Field, fault: Fault) -> Held:
         reading = field.same_world(field.world.wait(held=wanted, timeout=SLICE))
         if len(reading.held) >= wanted:
             return reading.held
-        if not reading.open and drained_once(field, field.broker.contents()):
-            break
+        if not reading.open:
+            if drained_once(field, field.broker.contents()):
+                break
+            field.require_alive()
     raise Unfired(f"{fault} never came")
 
 
@@ -93,6 +95,8 @@ def settle(field: Field, worker: StartedWorker, held: Held) -> None:
     """Wait until main has come to rest: acknowledged what is done, fetched what it will.
 
     Without it, 1 of 12 runs went otherwise when main was slow."""
+    if worker.report["pool"] == "solo":
+        return  # main itself is in the task that is held: it does nothing else
     deadline = time.monotonic() + SETTLE_DEADLINE
     while time.monotonic() < deadline:
         if at_rest(field, worker, held):

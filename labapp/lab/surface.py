@@ -104,6 +104,7 @@ class Lab:
         fault: Fault | None = None,
         time_passes: bool = True,
         survivor: bool = False,
+        drawing: bool = False,
         deadline: float = 20.0,
     ) -> Run:
         """One experiment: publish the work, start a worker, let the fault strike, drain, judge.
@@ -115,6 +116,7 @@ class Lab:
             fault: what strikes; None for nothing.
             time_passes: whether an hour passes after the fault (the visibility timeout).
             survivor: whether a second, idle worker has to do the rescue, not a new one.
+            drawing: whether the history also gets the broker's steps and Celery's task events.
             deadline: seconds that the queue may take to drain.
 
         Raises:
@@ -128,6 +130,7 @@ class Lab:
             fault=fault,
             time_passes=time_passes,
             survivor=survivor,
+            drawing=drawing,
             deadline=deadline,
         )
         return conduct(self.session, plan)

@@ -16,7 +16,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ TAIL_BYTES = 64 * 1024
 """How much of a log's end is looked at: a task may print without measure."""
 MARK = "LAB_WORKER"
 """Environment variable that all a worker starts inherit: by it they are found and ended."""
+QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+"""Arguments that halve a worker's start: with mingle it waits for others to answer."""
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal a process gets when the thread that forked it ends (Linux)."""
 PATIENCE = {"worker_proc_alive_timeout": 60.0}
@@ -63,7 +65,7 @@ class WorkerSpec:
     pool: str = "prefork"
     settings: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
-    arguments: tuple[str, ...] = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+    arguments: Sequence[str] = QUIET
     restart: bool = False
     lease: str = ""
 

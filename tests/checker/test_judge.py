@@ -7,7 +7,7 @@ from the vocabulary in docs and docstrings, not from the code.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -23,11 +23,14 @@ from labapp.checker.history import (
     Event,
     FaultFired,
     History,
+    Mark,
     Note,
     Remaining,
     Restored,
     Result,
     Sent,
+    Step,
+    TaskEvent,
 )
 from labapp.checker.verdict import Verdict, judge
 
@@ -133,6 +136,8 @@ anything = st.one_of(
     st.builds(DeadLettered, now, key),
     st.builds(BrokerState, now, name, some_keys, some_keys),
     st.builds(Note, now, name),
+    st.builds(Mark, now, key, st.sampled_from(get_args(Step))),
+    st.builds(TaskEvent, now, key, name),
 )
 
 
@@ -226,7 +231,9 @@ def test_keys_sent_in_the_same_instant_keep_the_order_of_the_stream() -> None:
 
 @given(histories())
 def test_what_is_only_for_the_reader_makes_no_difference(events: list[Event]) -> None:
-    judged = [e for e in events if not isinstance(e, Attempt | BrokerState | Note)]
+    judged = [
+        e for e in events if not isinstance(e, Attempt | BrokerState | Mark | TaskEvent | Note)
+    ]
     assert judge(judged) == judge(events)
 
 

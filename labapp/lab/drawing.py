@@ -1,0 +1,32 @@
+"""What only a drawing needs: the broker's steps and Celery's events, put into the history.
+
+Used by ``labapp.lab.conductor`` for runs that ask for it; the verdict does not look at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from labapp.checker.history import Mark, TaskEvent
+from labapp.lab.events import EventRecorder
+from labapp.lab.field import Field
+from labapp.lab.monitor import Monitor
+
+
+@contextmanager
+def recorded(field: Field) -> Iterator[None]:
+    """Record what happens inside, if the plan asks for a drawing."""
+    if not field.plan.drawing:
+        yield
+        return
+    monitor, events = Monitor(field.broker.url), EventRecorder(field.broker.url)
+    try:
+        yield
+    finally:
+        for step in monitor.stop():
+            if key := field.keys.get(step.task_id):
+                field.note(Mark(step.at - field.begun, key, step.step))
+        for event in events.stop():
+            if key := field.keys.get(event.task_id):
+                field.note(TaskEvent(event.at - field.begun, key, event.name))

@@ -1,0 +1,114 @@
+"""What a drawing is made of: the broker's steps from MONITOR, and Celery's task events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labapp.checker.history import Mark, TaskEvent
+from labapp.faults import charge_of, kill_child, kill_worker
+from labapp.lab import orders
+from labapp.lab.conductor import conduct
+from labapp.lab.monitor import Monitor, Steps, parse
+from labapp.lab.publisher import Module
+from labapp.lab.run import Plan, Run, WorkerSettings
+from labapp.lab.session import Session
+from labapp.stack.state import Stack
+from labapp.stack.testing import wait_until
+
+SHOP = Module("shop", Path(__file__).parents[2] / "solutions" / "00_start_here")
+
+
+def drawn(session: Session, **settings: object) -> Run:
+    """An experiment with a drawing: order-3 is killed after its charge, order-4 before."""
+    fault = kill_worker(after=charge_of("order-3"), before=charge_of("order-4"))
+    worker = WorkerSettings(settings=settings)
+    plan = Plan(SHOP, "shop.charge", orders(10), worker, fault, drawing=True, deadline=40.0)
+    return conduct(session, plan)
+
+
+def steps(run: Run, key: str) -> list[str]:
+    """What the broker did with this order's message, in order."""
+    return [mark.step for mark in run.history.of(Mark) if mark.key == key]
+
+
+def test_late_acknowledgement_is_redelivered_and_fetched_again(stack: Stack) -> None:
+    with Session(stack) as session:
+        run = drawn(session, task_acks_late=True)
+    again = ["queued", "fetched", "redelivered", "fetched", "acknowledged"]
+    assert steps(run, "order-3") == steps(run, "order-4") == again
+    assert steps(run, "order-1") == ["queued", "fetched", "acknowledged"]
+    assert run.judged.duplicated == ("order-3",)
+
+
+def test_early_acknowledgement_is_gone_before_the_crash(stack: Stack) -> None:
+    with Session(stack) as session:
+        run = drawn(session, task_acks_late=False)
+    assert steps(run, "order-4") == ["queued", "fetched", "acknowledged"]
+    assert run.judged.lost == ("order-4",)
+
+
+def test_a_rejected_message_goes_back_to_the_queue(stack: Stack) -> None:
+    worker = WorkerSettings(settings={"task_acks_late": True, "task_reject_on_worker_lost": True})
+    fault = kill_child(before=charge_of("order-3"))
+    plan = Plan(SHOP, "shop.charge", orders(4), worker, fault, drawing=True, deadline=40.0)
+    with Session(stack) as session:
+        run = conduct(session, plan)
+    assert steps(run, "order-3") == ["queued", "fetched", "rejected", "fetched", "acknowledged"]
+
+
+def test_celery_events_are_there_and_the_verdict_does_without(stack: Stack) -> None:
+    with Session(stack) as session:
+        run = drawn(session, task_acks_late=True)
+        plain = conduct(
+            session,
+            Plan(SHOP, "shop.charge", orders(10), run.plan.worker, run.plan.fault, deadline=40.0),
+        )
+    names = {event.name for event in run.history.of(TaskEvent)}
+    assert {"task-received", "task-started", "task-succeeded"} <= names
+    assert not plain.history.of(TaskEvent)
+    assert repr(run.verdict) == repr(plain.verdict)
+
+
+def test_monitor_hears_its_own_database_only(stack: Stack) -> None:
+    message = '{"headers": {"id": "t-1"}, "properties": {"delivery_tag": "d-1"}}'
+    monitor = Monitor(stack.broker_url(60))
+    for database in (60, 61):
+        client = redis.Redis.from_url(stack.broker_url(database))
+        client.lpush("celery", message)
+        client.delete("celery")
+        client.close()
+    wait_until(lambda: len(monitor._lines) >= 4, "MONITOR to show four commands")
+    assert [(seen.task_id, seen.step) for seen in monitor.stop()] == [("t-1", "queued")]
+
+
+def quoted(text: str) -> str:
+    """Redis's own quoting (sdscatrepr) of a text of single bytes."""
+    plain = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\a": "\\a", "\b": "\\b"}
+    plain |= {"\\": "\\\\", '"': '\\"'}
+    shown = (plain.get(c) or (c if " " <= c <= "~" else f"\\x{ord(c):02x}") for c in text)
+    return '"' + "".join(shown) + '"'
+
+
+@given(st.lists(st.text(st.characters(max_codepoint=255)), max_size=4))
+def test_a_line_of_monitor_is_read_back(arguments: list[str]) -> None:
+    words = " ".join(quoted(word) for word in ("lpush", *arguments))
+    command = parse(f"+1700000000.123456 [3 127.0.0.1:5] {words}\r\n")
+    assert command is not None
+    assert (command.at, command.db, command.name) == (1700000000.123456, 3, "LPUSH")
+    assert list(command.arguments) == arguments
+
+
+@pytest.mark.parametrize("line", ["", "+OK\r\n", "-ERR unknown", "+1.0 [0 lua]"])
+def test_other_lines_are_passed_over(line: str) -> None:
+    assert parse(line) is None
+
+
+def test_steps_survive_messages_that_are_no_tasks() -> None:
+    command = parse('+1.0 [0 127.0.0.1:5] "LPUSH" "reply" "not json"')
+    assert command is not None
+    assert list(Steps().feed(command)) == []
