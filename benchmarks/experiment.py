@@ -47,9 +47,8 @@ def rows() -> Iterator[Row]:
 def _measure() -> tuple[list[float], list[dict[str, float]]]:
     """Seconds of each run, and of its phases."""
     sys.path.insert(0, str(ROOT / "solutions" / "00_start_here"))
-    from shop import charge  # the learner's module, as a notebook imports it
-
     from labapp import charge_of, connect, kill_worker, orders
+    from shop import charge  # the learner's module, as a notebook imports it
 
     lab = connect()
     worker = lab.worker(task_acks_late=True)

@@ -20,22 +20,20 @@ def drain(field: Field) -> bool:
     Ends early where what is left cannot move: it waits for a time to come, or it is a poison task
     that the run has given up on."""
     deadline = time.monotonic() + field.plan.deadline
-    readings = 0
-    while readings < 2:
+    while not drained(field):
         contents = field.broker.contents()
-        if drained_once(field, contents):
-            readings += 1
-            continue
-        readings = 0
         if time.monotonic() > deadline or all_waiting(field, contents) or endless(field, contents):
             return False
         time.sleep(POLL)
     return True
 
 
-def drained_once(field: Field, contents: Contents) -> bool:
-    """Nothing in the broker, no request open, and every live worker says that it is idle."""
-    return contents.empty and quiet(field)
+def drained(field: Field) -> bool:
+    """Nothing in the broker, no request open, every live worker idle; and all of it once more.
+
+    One reading is not enough: main acknowledges a lost task before it sends its retry, and the
+    broker may be looked at between the two."""
+    return all(field.broker.contents().empty and quiet(field) for _ in range(2))
 
 
 def quiet(field: Field) -> bool:

@@ -11,7 +11,7 @@ import time
 from labapp.checker.history import Declared, FaultFired, History, Note
 from labapp.faults import Action, Fault
 from labapp.lab.broker import POLL, Contents
-from labapp.lab.drain import all_waiting, drain, drained_once
+from labapp.lab.drain import all_waiting, drain, drained
 from labapp.lab.field import Field
 from labapp.node.client import StartedWorker
 from labapp.stack.control import Gone
@@ -85,7 +85,7 @@ def await_trigger(field: Field, fault: Fault) -> Held:
         if len(reading.held) >= wanted:
             return reading.held
         if not reading.open:
-            if drained_once(field, field.broker.contents()):
+            if drained(field):
                 break
             field.require_alive()
     raise Unfired(f"{fault} never came")
@@ -238,9 +238,7 @@ def await_attempt(field: Field, fault: Fault, struck: int) -> Held:
         reading = field.same_world(field.world.wait(held=1, timeout=SLICE))
         if reading.held:
             return reading.held
-        contents = field.broker.contents()
-        over = not reading.open and drained_once(field, contents)
-        if over or all_waiting(field, contents):
+        if all_waiting(field, field.broker.contents()) or (not reading.open and drained(field)):
             break
     if not struck:
         raise Unfired(f"{fault} never came")
