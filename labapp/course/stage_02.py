@@ -72,7 +72,7 @@ DIAGNOSES = (
         lambda seen: bool(seen.of(CALM).stuck()),
         "Nothing struck, and after ten seconds there were charges that had neither happened nor "
         "failed. Their tasks hang, or start again and again, or wait for a later retry.",
-        "run the task by hand and watch it: `lab logs live` shows what the live worker does",
+        "let the task print how far it comes; `lab logs` shows what the check's workers said last",
     ),
     Diagnosis(
         "charges-twice",
@@ -92,7 +92,7 @@ DIAGNOSES = (
         lambda seen: bool(seen.of(CALM).lost()),
         "Nothing struck, and charges are missing all the same. It is not about crashes yet: the "
         "task does not do its work, or never gets to it.",
-        "the results named above; run the task by hand and see what it says",
+        "the results named above; `lab logs` shows what the check's workers said last",
     ),
     # SUCCESS is a claim, and the partner knows better.
     Diagnosis(

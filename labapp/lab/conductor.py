@@ -72,9 +72,10 @@ def check_fit(plan: Plan) -> None:
             f"kill child needs a pool with child processes, and {worker.pool} has none",
             hint="use kill_worker, or start the worker with pool='prefork'",
         )
-    if not one_child and fault.moments and fault.in_flight != worker.concurrency:
+    at_a_time = 1 if worker.pool == "solo" else worker.concurrency
+    if not one_child and fault.moments and fault.in_flight != at_a_time:
         raise LabError(
-            f"the worker runs {worker.concurrency} tasks at a time, "
+            f"the worker runs {at_a_time} task{'s' if at_a_time > 1 else ''} at a time, "
             f"but the fault names {fault.in_flight} in flight",
             hint="name as many neighbouring charges as the worker's concurrency, "
             "so that who is in flight is no race",

@@ -35,6 +35,8 @@ PR_SET_CHILD_SUBREAPER = 36
 """prctl(2): orphans below this process become its children, so it can wait for them (Linux)."""
 DATABASES = range(1, 64)
 """Redis databases for sessions; 0 belongs to the live worker and to what is sent by hand."""
+KEPT_LOGS = 200
+"""Workers' logs that a node keeps when it starts."""
 RESTART_PAUSE = 0.5
 """Seconds before a worker that exited is started again."""
 LONGEST_PAUSE = 10.0
@@ -109,8 +111,12 @@ class Node:
         return web.json_response([worker.to_json() for worker in self.workers.values()])
 
     async def delete_worker(self, request: web.Request) -> web.StreamResponse:
-        """``DELETE /workers/NAME``: kill -9, reaped when this answers; with its connections."""
-        worker = self._named(request)
+        """``DELETE /workers/NAME``: kill -9, reaped when this answers; with its connections.
+
+        One that is gone already is no error: who wants it gone has what they want."""
+        worker = self.workers.get(request.match_info["name"])
+        if worker is None:
+            return web.json_response({"clients": []})
         await worker.pause()  # so that it opens no connection after we have looked
         clients = worker.clients(self.broker_port)
         await self.remove(worker)
@@ -345,11 +351,19 @@ def main(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     become_subreaper()
     logs.mkdir(parents=True, exist_ok=True)
+    forget_old_logs(logs)
     broker_url, world_url = address("LAB_BROKER_URL"), address("LAB_WORLD_URL")
     node = Node(logs, broker_url, world_url)
     folder = Path(default_path).resolve()
     default = default_worker(default_app, folder, broker_url, world_url) if default_app else None
     serve(node.application(token, default), host, port, "node")
+
+
+def forget_old_logs(logs: Path) -> None:
+    """Delete all but the newest logs: each experiment leaves one or two."""
+    by_age = sorted(logs.glob("*.log"), key=lambda file: file.stat().st_mtime)
+    for old in by_age[:-KEPT_LOGS]:
+        old.unlink(missing_ok=True)
 
 
 def address(variable: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import PATIENCE, family, kill, state, wait_gone
+from node_bench import PATIENCE, family, kill, state, wait_gone
 
 from labapp.errors import LabError
 from labapp.lab.broker import Broker
@@ -20,7 +20,7 @@ from labapp.stack.control import Gone
 from labapp.stack.testing import wait_until
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from node_bench import Bench
 
     from labapp.stack.state import Stack
 

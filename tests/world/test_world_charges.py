@@ -13,7 +13,7 @@ from labapp.stack.state import Stack
 from labapp.world.rules import Do, Point, Rule
 
 if TYPE_CHECKING:
-    from conftest import MakeScope, Scope, WorldProcess
+    from world_bench import MakeScope, Scope, WorldProcess
 
 
 def lines_of(journal: Path, scope: str) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from labapp.stack.testing import wait_until
 from labapp.world.rules import Do, Point, Rule
 
 if TYPE_CHECKING:
-    from conftest import Scope
+    from world_bench import Scope
 
 BOTH = pytest.mark.parametrize("point", list(Point))
 LATE = 0.2

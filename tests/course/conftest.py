@@ -1,0 +1,27 @@
+"""The course's tests check answers on the session's stack, as a learner would."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from labapp.stack.state import Stack
+
+
+@pytest.fixture(scope="session")
+def lab_here(stack: Stack) -> Iterator[Stack]:
+    """The session's stack, found through the environment, by this process and by commands."""
+    described = {
+        "LAB_BROKER_URL": stack.broker_url(0),
+        "LAB_WORLD_URL": stack.world_url,
+        "LAB_NODE_URLS": ",".join(stack.node_urls),
+        "LAB_CONTROL_TOKEN": stack.control_token,
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("LAB_")]:
+            patch.delenv(name)
+        for name, value in described.items():
+            patch.setenv(name, value)
+        yield stack

@@ -1,0 +1,38 @@
+"""A diagnosis comes from what happened: an answer under other names gets the same one."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from answers import NOT_PASSING, Wrong, copy_renamed, own_names
+
+from labapp.course.check import check
+from labapp.stack.state import Stack
+
+
+@pytest.mark.parametrize("wrong", NOT_PASSING, ids=str)
+def test_a_renamed_copy_gets_the_same_diagnosis(
+    wrong: Wrong, lab_here: Stack, tmp_path: Path
+) -> None:
+    copy = copy_renamed(wrong.folder, tmp_path, keep={wrong.stage.task})
+
+    report = check(wrong.stage, copy)
+
+    assert report.diagnosis is not None, f"{wrong} passes under other names"
+    assert report.diagnosis.code == wrong.diagnosis, f"another diagnosis:\n{report!r}"
+
+
+@pytest.mark.parametrize("wrong", NOT_PASSING, ids=str)
+def test_a_renamed_copy_shares_no_name_of_its_own_and_no_comment(
+    wrong: Wrong, tmp_path: Path
+) -> None:
+    copy = copy_renamed(wrong.folder, tmp_path, keep={wrong.stage.task})
+
+    for source in wrong.folder.glob("*.py"):
+        before, after = source.read_text(), (copy / source.name).read_text()
+        shared = own_names(ast.parse(before)) & own_names(ast.parse(after))
+        assert shared == {wrong.stage.task}
+        assert "#" not in after
+        assert '"""' not in after
