@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, settings
 
 from labapp.stack.processes import kill_all, marked
 from labapp.stack.state import Stack
-from labapp.stack.testing import headless_stack, wait_until
+from labapp.stack.testing import RUN_MARK, headless_stack, wait_until
 
-RUN = ("LABTEST_RUN", secrets.token_hex(8))  # inherited by whatever the tests start
+RUN = (RUN_MARK, secrets.token_hex(8))  # inherited by whatever the tests start
 ROOT = Path(__file__).parent.parent
 GONE_SECONDS = 5.0
 

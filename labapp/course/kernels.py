@@ -107,7 +107,7 @@ class Environment:
         self._folder = Path(tempfile.mkdtemp(prefix="lab-notebooks-"))
         home = self._folder / "lab"
         try:
-            stack = self._running.enter_context(headless_stack(home))
+            stack = self._running.enter_context(headless_stack(home, shared=True))
         except (AssertionError, LabError, OSError) as error:
             self._failure = LabError(f"the stack for the notebooks did not start: {error}")
             raise self._failure from None

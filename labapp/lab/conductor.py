@@ -57,8 +57,8 @@ def judge_or_doubt(field: Field) -> None:
         field.doubt(f"the fault did not fire: {unfired}")
         with contextlib.suppress(Gone):  # for whoever looks at the history; the verdict is clear
             read(field, drained=True)
-    except Gone as gone:
-        field.doubt(gone.message)
+    except LabError as error:  # a service is gone, a process did not stop, a worker did not start
+        field.doubt(error.message.splitlines()[0])
 
 
 def check_fit(plan: Plan) -> None:

@@ -18,6 +18,8 @@ from labapp.stack.logs import tail
 from labapp.stack.service import Guarded
 from labapp.stack.state import Stack, load
 
+RUN_MARK = "LABTEST_RUN"
+"""Environment variable by which tests know the processes that they started."""
 START_SECONDS = 60.0
 END_SECONDS = 15.0
 LAB = (sys.executable, "-m", "labapp")
@@ -77,19 +79,23 @@ def wait_ready(home: Path, lab: Guarded, log: Path) -> Stack:
 
 
 @contextmanager
-def headless_stack(home: Path, broker: str = "") -> Iterator[Stack]:
+def headless_stack(home: Path, broker: str = "", shared: bool = False) -> Iterator[Stack]:
     """A running broker, world and node; stopped, and waited for, at the end.
 
     Args:
         home: the state folder; created if need be.
         broker: wheel or system; if not given, what $LAB_BROKER says, else wheel.
+        shared: it outlives the test during which it starts: no left-over of that one.
 
     Raises:
         AssertionError: it did not start or did not stop; with the log's tail.
     """
     log = home.parent / f"{home.name}.up.log"
     chosen = broker or os.environ.get("LAB_BROKER", "wheel")
-    lab = launch(home, log, "--headless", env=environment(home, LAB_BROKER=chosen))
+    env = environment(home, LAB_BROKER=chosen)
+    if shared:
+        env.pop(RUN_MARK, None)
+    lab = launch(home, log, "--headless", env=env)
     try:
         yield wait_ready(home, lab, log)
         lab.terminate()

@@ -15,7 +15,7 @@ from jupyter_client.manager import KernelManager
 
 from labapp.node.client import Nodes
 from labapp.stack.state import Stack
-from labapp.stack.testing import headless_stack, wait_until
+from labapp.stack.testing import environment, headless_stack, wait_until
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 90.0
@@ -75,7 +75,7 @@ class Notebook:
 def notebook(home: Path) -> Iterator[Notebook]:
     """A kernel that finds the stack in `home`; gone at the end."""
     manager = KernelManager()
-    manager.start_kernel(env={**os.environ, "LAB_HOME": str(home)}, cwd=str(ROOT / "notebooks"))
+    manager.start_kernel(env=environment(home), cwd=str(ROOT / "notebooks"))
     client = manager.blocking_client()
     client.start_channels()
     try:
