@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import platform
 import signal
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import psutil
 
@@ -19,6 +21,8 @@ from labapp.errors import LabError
 
 POLL = 0.001
 """Seconds between two looks at a process's state."""
+EPOLL = {"x86_64": ("232", "281", "441"), "aarch64": ("22", "441")}
+"""Numbers of epoll_wait, epoll_pwait and epoll_pwait2, as /proc/PID/syscall has them."""
 DEADLINE = 10.0
 """Seconds that the kernel may take to stop or end a process (it takes microseconds)."""
 
@@ -66,6 +70,17 @@ def send(pid: int, number: signal.Signals) -> None:
     """Send a signal; a process that is gone already is no error."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
+
+
+def at_rest(pid: int) -> bool:
+    """Whether the process waits in epoll (Linux), and so holds no lock of its own.
+
+    Where the kernel does not tell, any sleep will do."""
+    try:
+        number = Path(f"/proc/{pid}/syscall").read_text().split()[0]
+    except (OSError, IndexError):
+        return state(pid) in ("sleeping", "gone")
+    return number in EPOLL.get(platform.machine(), (number,))
 
 
 async def until(reached: Callable[[], bool], what: str, seconds: float = DEADLINE) -> None:

@@ -35,6 +35,8 @@ PR_SET_CHILD_SUBREAPER = 36
 """prctl(2): orphans below this process become its children, so it can wait for them (Linux)."""
 DATABASES = range(1, 64)
 """Redis databases for sessions; 0 belongs to the live worker and to what is sent by hand."""
+SIGNAL_PATIENCE = 1.0
+"""Seconds that a signal waits for main to be at rest."""
 KEPT_LOGS = 200
 """Workers' logs that a node keeps when it starts."""
 RESTART_PAUSE = 0.5
@@ -159,6 +161,12 @@ class Node:
         return {}
 
     async def _signal(self, worker: Worker, body: Any) -> dict[str, Any]:
+        # Celery does its cold shutdown inside the signal handler; one that interrupted main in
+        # the midst of a command to Redis has been seen to hang there for ever.
+        with contextlib.suppress(LabError):  # a main that is never at rest gets its signal, too
+            await procs.until(
+                lambda: procs.at_rest(worker.pid), "main to be at rest", SIGNAL_PATIENCE
+            )
         worker.process.send_signal(signal.Signals[f"SIG{body['signal']}"])
         return {}
 
