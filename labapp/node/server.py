@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import math
 import os
 import secrets
 import signal
-import sys
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
@@ -28,11 +26,10 @@ from labapp.errors import LabError
 from labapp.node import procs
 from labapp.node.workers import Worker, WorkerSpec
 from labapp.stack.control import health, json_object, serve, token_guard
+from labapp.stack.processes import become_subreaper
 
 log = logging.getLogger("labapp.node")
 
-PR_SET_CHILD_SUBREAPER = 36
-"""prctl(2): orphans below this process become its children, so it can wait for them (Linux)."""
 DATABASES = range(1, 64)
 """Redis databases for sessions; 0 belongs to the live worker and to what is sent by hand."""
 SIGNAL_PATIENCE = 1.0
@@ -332,12 +329,6 @@ def default_worker(module: str, path: Path, broker_url: str, world_url: str) -> 
         arguments=("--without-gossip", "--without-mingle", "--task-events"),
         restart=True,
     )
-
-
-def become_subreaper() -> None:
-    """Adopt orphans of this process's descendants, so that none outlives the node unseen."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def main(
