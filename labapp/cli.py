@@ -172,7 +172,9 @@ def node(host: str, port: int, log_folder: Path, default_app: str, default_path:
 @main.command()
 @click.argument("stage")
 @click.option(
-    "--answers", default="exercises", show_default=True, help="exercises, solutions or a folder."
+    "--answers",
+    default="",
+    help="exercises, solutions or a folder; by default what $LAB_ANSWERS says, else exercises.",
 )
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def check(stage: str, answers: str, as_json: bool) -> None:

@@ -13,6 +13,7 @@ import logging
 import math
 import os
 import secrets
+import shutil
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -24,7 +25,7 @@ from aiohttp import web
 
 from labapp.errors import LabError
 from labapp.node import procs
-from labapp.node.workers import Worker, WorkerSpec
+from labapp.node.workers import SCRATCH, Worker, WorkerSpec
 from labapp.stack.control import health, json_object, serve, token_guard
 from labapp.stack.processes import become_subreaper
 
@@ -359,7 +360,10 @@ def main(
 
 
 def forget_old_logs(logs: Path) -> None:
-    """Delete all but the newest logs: each experiment leaves one or two."""
+    """Delete all but the newest logs, since each experiment leaves one or two, and the temporary
+    files of workers whose node was killed."""
+    for folder in logs.glob(f"*{SCRATCH}"):
+        shutil.rmtree(folder, ignore_errors=True)
     by_age = sorted(logs.glob("*.log"), key=lambda file: file.stat().st_mtime)
     for old in by_age[:-KEPT_LOGS]:
         old.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import ctypes
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,8 @@ TAIL = 15
 """Lines of a log that an error shows."""
 TAIL_BYTES = 64 * 1024
 """How much of a log's end is looked at: a task may print without measure."""
+SCRATCH = ".tmp"
+"""Suffix of the folder beside a worker's log that holds its temporary files."""
 MARK = "LAB_WORKER"
 """Environment variable that all a worker starts inherit: by it they are found and ended."""
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
@@ -128,6 +131,8 @@ class Worker:
         self.report: dict[str, Any] = {}
         self.state = "starting"
         self._mark = secrets.token_hex(8)
+        self._scratch = log.with_suffix(SCRATCH)
+        self._scratch.mkdir(exist_ok=True)
         self._log_start = log.stat().st_size if log.exists() else 0
         self._pipe, theirs = os.pipe()
         try:
@@ -143,7 +148,7 @@ class Worker:
             return subprocess.Popen(
                 self.spec.command(),
                 cwd=self.spec.path,
-                env={**environment(self.spec), FD_VARIABLE: str(theirs), MARK: self._mark},
+                env=environment(self.spec) | self._own_environment(theirs),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -151,6 +156,11 @@ class Worker:
                 start_new_session=True,
                 preexec_fn=die_with_parent,  # noqa: PLW1509  the node has one thread
             )
+
+    def _own_environment(self, theirs: int) -> dict[str, str]:
+        """Where the probe reports to, what all of it is found by, and where its temporary files go:
+        billiard leaves a folder behind in each child that is killed."""
+        return {FD_VARIABLE: str(theirs), MARK: self._mark, "TMPDIR": str(self._scratch)}
 
     @property
     def pid(self) -> int:
@@ -263,6 +273,7 @@ class Worker:
         self.state = "killed"
         seen = set[int]()
         await procs.until(lambda: self._strike_down(seen), f"worker {self.spec.name} to end")
+        self._tidy()
 
     def _strike_down(self, seen: set[int]) -> bool:
         """SIGKILL what is left of it, main first; whether all ever seen of it is gone and reaped.
@@ -273,6 +284,10 @@ class Worker:
             procs.send(pid, signal.SIGKILL)
         seen.update(left)
         return not self.alive() and procs.reaped(seen - {self.pid}) and not left
+
+    def _tidy(self) -> None:
+        """Delete its temporary files, once nothing of it is left."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     async def exited(self, seconds: float, poll: float = procs.POLL * 5) -> int | None:
         """Its exit status, once it has ended by itself and been reaped; None after ``seconds``."""
@@ -288,6 +303,7 @@ class Worker:
         await procs.until(
             lambda: self._strike_down(left), f"what worker {self.spec.name} left behind to end"
         )
+        self._tidy()
         return self.process.returncode
 
     def to_json(self) -> dict[str, Any]:

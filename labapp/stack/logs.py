@@ -17,9 +17,10 @@ def log_folder(home: Path) -> Path:
 
 
 def log_files(home: Path) -> dict[str, Path]:
-    """Name → log file of every service and worker that has one."""
+    """Name → log file of every service and worker that has one, workers in order of their end."""
     folder = log_folder(home)
-    files = sorted(folder.glob("*.log")) + sorted((folder / "workers").glob("*.log"))
+    workers = sorted((folder / "workers").glob("*.log"), key=lambda path: path.stat().st_mtime)
+    files = sorted(folder.glob("*.log")) + workers
     return {path.stem: path for path in files}
 
 

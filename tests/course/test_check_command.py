@@ -123,6 +123,10 @@ def test_answers_that_are_no_folder(
     refused(lab("check", "02", "--answers", str(tmp_path / answers)), message, "shop.py")
 
 
+def test_the_environment_names_the_answers_where_nobody_else_does(lab_here: Stack) -> None:
+    refused(lab("check", "02", LAB_ANSWERS="nowhere"), "there is no folder nowhere")
+
+
 def test_a_folder_without_the_module(lab_here: Stack, tmp_path: Path) -> None:
     refused(lab("check", "02", "--answers", str(tmp_path)), "there is no shop.py")
 

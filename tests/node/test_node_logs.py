@@ -18,5 +18,12 @@ def test_a_node_keeps_the_newest_logs_only(tmp_path: Path) -> None:
     assert left == {f"w{number}.log" for number in range(3, KEPT_LOGS + 3)}
 
 
+def test_what_a_killed_node_left_of_its_workers_is_deleted(tmp_path: Path) -> None:
+    (tmp_path / "w1.tmp" / "pymp-x").mkdir(parents=True)
+    (tmp_path / "w1.log").touch()
+    forget_old_logs(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["w1.log"]
+
+
 def test_an_empty_folder_of_logs_is_fine(tmp_path: Path) -> None:
     forget_old_logs(tmp_path)

@@ -125,6 +125,20 @@ def test_a_worker_that_ends_by_itself_is_buried_whole(
         assert bench.state_of(worker.name) == ""
 
 
+@pytest.mark.parametrize("end", ["kill", "exit"])
+def test_a_worker_leaves_no_temporary_file(bench: Bench, end: str) -> None:
+    worker = bench.start()
+    scratch = Path(psutil.Process(worker.pid).environ()["TMPDIR"])
+    (scratch / "left-by-a-task").touch()
+
+    if end == "exit":
+        bench.nodes.verb(worker, "signal", signal="TERM")
+        bench.nodes.verb(worker, "wait", timeout=PATIENCE)
+    bench.nodes.kill(worker)
+
+    assert not scratch.exists()
+
+
 def test_waiting_for_a_worker_that_does_not_end(bench: Bench) -> None:
     worker = bench.start(pool="solo")
     assert bench.nodes.verb(worker, "wait", timeout=0.05) == {"exit_status": None}
