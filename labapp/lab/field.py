@@ -72,7 +72,8 @@ class Field:
             pool=settings.pool,
             settings=settings.settings,
             env={**self.session.environment(self.world.partner_url), **settings.env},
-            arguments=(*QUIET, "--task-events") if self.plan.drawing else QUIET,
+            arguments=(*QUIET, "--task-events"),  # for Flower; no verdict looks at them
+            warm=self.session.warm,
             lease=self.session.lease.name,
         )
         worker = self.nodes.start(spec)

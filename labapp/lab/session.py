@@ -7,6 +7,7 @@ do not see each other.  Used by ``labapp.lab`` and ``labapp.course``.
 from __future__ import annotations
 
 import itertools
+import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from labapp.lab.publisher import Module, Publisher
 from labapp.node.client import Nodes
 from labapp.stack.state import Stack
 from labapp.world.client import WorldClient
+
+COLD_STARTS = "LAB_COLD_STARTS"
+"""Environment variable: start every worker by the command line, in a fresh interpreter."""
 
 
 class Session:
@@ -33,6 +37,8 @@ class Session:
         self.nodes = Nodes(stack.node_urls, stack.control_token)
         self.lease = self.nodes.lease()
         self.broker = Broker(stack.broker_url(self.lease.database))
+        self.warm = not os.environ.get(COLD_STARTS)
+        """Whether workers may be forked from a process that has imported Celery already."""
         self._publishers: dict[Module, Publisher] = {}
         self._numbers = itertools.count(1)
 

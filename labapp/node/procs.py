@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import platform
 import signal
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -23,8 +25,16 @@ POLL = 0.001
 """Seconds between two looks at a process's state."""
 EPOLL = {"x86_64": ("232", "281", "441"), "aarch64": ("22", "441")}
 """Numbers of epoll_wait, epoll_pwait and epoll_pwait2, as /proc/PID/syscall has them."""
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal a process gets when the thread that is its parent ends (Linux)."""
 DEADLINE = 10.0
 """Seconds that the kernel may take to stop or end a process (it takes microseconds)."""
+
+
+def die_with_parent() -> None:
+    """In a new process: be killed when the node ends, even by kill -9 (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def descendants(pid: int) -> list[int]:

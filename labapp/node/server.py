@@ -25,6 +25,7 @@ from aiohttp import web
 
 from labapp.errors import LabError
 from labapp.node import procs
+from labapp.node.warm import WarmStarts
 from labapp.node.workers import SCRATCH, Worker, WorkerSpec
 from labapp.stack.control import health, json_object, serve, token_guard
 from labapp.stack.processes import become_subreaper
@@ -64,6 +65,7 @@ class Node:
         self.world_port = urlsplit(world_url).port or 80
         self.workers: dict[str, Worker] = {}
         self.leases: dict[str, int] = {}
+        self.warm = WarmStarts()
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Verbs
@@ -89,7 +91,7 @@ class Node:
             raise LabError("this lease has ended", hint="run the cell again")
         if (old := self.workers.get(spec.name)) is not None and old.alive():
             raise LabError(f"a worker named {spec.name} is running already")
-        worker = Worker(spec, self.logs / f"{spec.name}.log")
+        worker = Worker(spec, self.logs / f"{spec.name}.log", self.warm)
         self.workers[spec.name] = worker
         try:
             await worker.ready()
@@ -273,7 +275,7 @@ class Node:
 
     def reap_strays(self) -> None:
         """Wait for ended orphans that became this process's children (it is their subreaper)."""
-        mains = {worker.pid for worker in self.workers.values()}
+        mains = {worker.pid for worker in self.workers.values()} | self.warm.pids
         for child in psutil.Process().children():
             if child.pid not in mains and procs.state(child.pid) == "zombie":
                 with contextlib.suppress(ChildProcessError):
@@ -291,6 +293,7 @@ class Node:
         for worker in list(self.workers.values()):
             with contextlib.suppress(LabError):
                 await self.remove(worker)
+        self.warm.close()
 
     def application(self, token: str, default: WorkerSpec | None) -> web.Application:
         """The aiohttp application with all routes."""

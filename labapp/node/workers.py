@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import os
 import secrets
@@ -20,11 +19,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from labapp.errors import LabError
 from labapp.node import procs
+from labapp.node.forkserver import MARK, MARK_LENGTH
 from labapp.node.probe import FD_VARIABLE
+from labapp.node.warm import POOLS, Forked, WarmStarts
 
 START_DEADLINE = 60.0
 """Seconds from fork to ready (0.9 s on an idle machine; far more on a loaded one)."""
@@ -34,12 +35,10 @@ TAIL_BYTES = 64 * 1024
 """How much of a log's end is looked at: a task may print without measure."""
 SCRATCH = ".tmp"
 """Suffix of the folder beside a worker's log that holds its temporary files."""
-MARK = "LAB_WORKER"
-"""Environment variable that all a worker starts inherit: by it they are found and ended."""
+OWN_VARIABLES = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "PARTNER_", "MAIL_")
+"""What the lab itself puts into a worker's environment; nothing reads it at import."""
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 """Arguments that halve a worker's start: with mingle it waits for others to answer."""
-PR_SET_PDEATHSIG = 1
-"""prctl(2): the signal a process gets when the thread that forked it ends (Linux)."""
 PATIENCE = {"worker_proc_alive_timeout": 60.0}
 """On a loaded machine the default of 4 s makes main kill children that are slow to come up."""
 
@@ -57,6 +56,8 @@ class WorkerSpec:
         settings: Celery settings, given on the command line behind ``--``.
         env: environment on top of the node's (broker, result backend, partner's address).
         arguments: further arguments of ``celery worker``.
+        warm: whether it may be forked from a process that has imported Celery already; otherwise
+            the command is run in a fresh interpreter.
         restart: start it again when it exits by itself.
         lease: whose lease ends it; empty for none.
     """
@@ -69,8 +70,18 @@ class WorkerSpec:
     settings: Mapping[str, Any] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     arguments: Sequence[str] = QUIET
+    warm: bool = True
     restart: bool = False
     lease: str = ""
+
+    @property
+    def may_be_forked(self) -> bool:
+        """Whether a start from a warm process ends as the command would.
+
+        Some variables are read when libraries are imported (``REMAP_SIGTERM``, ``PYTHON…``): with
+        an environment that is not all the lab's own, the command is run."""
+        ours = all(name.startswith(OWN_VARIABLES) for name in self.env)
+        return self.warm and ours and self.pool in POOLS
 
     def command(self) -> list[str]:
         """The command line, as one would type it."""
@@ -111,51 +122,55 @@ def environment(spec: WorkerSpec) -> dict[str, str]:
     }
 
 
-def die_with_parent() -> None:
-    """In the new process, before exec: be killed when the node ends, even by kill -9 (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 class Worker:
     """A started worker.
 
     Args:
         spec: what to start.
         log: file its output is appended to.
+        warm: the node's fork servers; None always runs the command.
     """
 
-    def __init__(self, spec: WorkerSpec, log: Path) -> None:
+    def __init__(self, spec: WorkerSpec, log: Path, warm: WarmStarts | None = None) -> None:
         self.spec = spec
         self.log = log
         self.report: dict[str, Any] = {}
         self.state = "starting"
-        self._mark = secrets.token_hex(8)
+        self._mark = secrets.token_hex(MARK_LENGTH // 2)
         self._scratch = log.with_suffix(SCRATCH)
         self._scratch.mkdir(exist_ok=True)
         self._log_start = log.stat().st_size if log.exists() else 0
         self._pipe, theirs = os.pipe()
         try:
-            self.process = self._spawn(theirs)
+            self.process = self._start(warm, theirs)
         except OSError:
             os.close(self._pipe)
             raise
         finally:
             os.close(theirs)
 
-    def _spawn(self, theirs: int) -> subprocess.Popen[bytes]:
+    def _start(self, warm: WarmStarts | None, theirs: int) -> subprocess.Popen[bytes] | Forked:
+        env = environment(self.spec) | self._own_environment(theirs)
         with self.log.open("ab") as log:
-            return subprocess.Popen(
-                self.spec.command(),
-                cwd=self.spec.path,
-                env=environment(self.spec) | self._own_environment(theirs),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                pass_fds=(theirs,),
-                start_new_session=True,
-                preexec_fn=die_with_parent,  # noqa: PLW1509  the node has one thread
-            )
+            forked = None
+            if warm is not None and self.spec.may_be_forked:
+                forked = warm.fork(self.spec.command(), self.spec.path, env, log.fileno(), theirs)
+            return forked or self._run_command(env, log, theirs)
+
+    def _run_command(
+        self, env: dict[str, str], log: BinaryIO, theirs: int
+    ) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.spec.command(),
+            cwd=self.spec.path,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(theirs,),
+            start_new_session=True,
+            preexec_fn=procs.die_with_parent,  # noqa: PLW1509  the node has one thread
+        )
 
     def _own_environment(self, theirs: int) -> dict[str, str]:
         """Where the probe reports to, what all of it is found by, and where its temporary files go:

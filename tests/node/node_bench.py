@@ -104,6 +104,14 @@ class Bench:
     def pid_of(self, name: str) -> int:
         return next((w["pid"] for w in self.nodes.workers() if w["name"] == name), 0)
 
+    def pid_of_node(self) -> int:
+        """The node that its workers are children of."""
+        worker = self.start()
+        try:
+            return psutil.Process(worker.pid).ppid()
+        finally:
+            self.nodes.kill(worker)
+
     def close(self) -> None:
         self.world.close()
 
