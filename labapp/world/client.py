@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from labapp.stack.control import ControlClient
+from labapp.world.kinds import Kind, named
 from labapp.world.rules import Rule
+from labapp.world.store import StoredFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,14 @@ class HeldRequest:
     key: str
     recorded: bool
     client: str
+    kind: str = Kind.CHARGE
+    server_port: int = 0
+    """The world's own end of the connection."""
+
+    @property
+    def name(self) -> str:
+        """What the history calls its effect."""
+        return named(self.kind, self.key)
 
     @property
     def port(self) -> int:
@@ -34,7 +44,8 @@ class Reading:
 
     Args:
         boot: identity of the world's process; another one means that holds and rules are gone.
-        records: ``(kind, key, at)`` in order, ``at`` in seconds since the epoch.
+        records: ``(kind, name, at)`` in order: what happened, to which effect as the history
+            calls it (``labapp.world.kinds.named``), and when, in seconds since the epoch.
         held: requests held open.
         open: number of open requests, held ones included.
         fired: how often each armed rule has applied, in the order armed.
@@ -47,8 +58,19 @@ class Reading:
     fired: tuple[int, ...]
 
     def keys(self, kind: str) -> list[str]:
-        """Business keys of the records of one kind, in order."""
-        return [key for what, key, _ in self.records if what == kind]
+        """Names of the effects in the records of one kind, in order."""
+        return [name for what, name, _ in self.records if what == kind]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMail:
+    """A mail in the mailbox: its business key, and its headers."""
+
+    key: str
+    sender: str
+    recipients: str
+    subject: str
+    message_id: str
 
 
 class WorldClient:
@@ -94,6 +116,14 @@ class WorldClient:
         body = {"ids": [request.id for request in held], "ending": ending}
         self._control.call("POST", f"{self._path}/release", body)
 
+    def files(self) -> list[StoredFile]:
+        """The scope's files as they lie there, by name."""
+        return [StoredFile(**file) for file in self._control.call("GET", f"{self._path}/files")]
+
+    def mails(self) -> list[StoredMail]:
+        """The scope's mails, in order."""
+        return [StoredMail(**mail) for mail in self._control.call("GET", f"{self._path}/mails")]
+
     def close(self) -> None:
         """Close its connections."""
         self._control.close()
@@ -103,7 +133,7 @@ def reading(data: Any) -> Reading:
     """A reading from the world's JSON."""
     return Reading(
         boot=data["boot"],
-        records=tuple((r["kind"], r["key"], r["at"]) for r in data["records"]),
+        records=tuple((r["kind"], named(r["what"], r["key"]), r["at"]) for r in data["records"]),
         held=tuple(HeldRequest(**held) for held in data["held"]),
         open=data["open"],
         fired=tuple(rule["fired"] for rule in data["rules"]),

@@ -1,7 +1,7 @@
 """The world's append-only journal: what reached it, in order, on disk before it is answered.
 
 One JSON line per record, written with one ``write`` in append mode, so a killed world loses
-nothing that it had answered.  Used by ``labapp.world.server`` only.
+nothing that it had answered.  Used within ``labapp.world`` only.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from labapp.errors import LabError
+from labapp.world.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +26,15 @@ class Record:
     Args:
         scope: whose history it belongs to (one per run; ``live`` for what is sent by hand).
         kind: ``attempt`` (a request arrived), ``effect`` (it took place), ``answered`` (its
-            answer left) or ``replayed`` (an Idempotency-Key was seen again: no new effect).
+            answer left), ``replayed`` (an Idempotency-Key was seen again: no new effect) or
+            ``torn`` (a file's stream ended early: what was written of it is there, no effect).
         key: business key.
         at: wall-clock time in seconds since the epoch.
         idempotency_key: as sent by the caller, else empty.
+        what: kind of effect: charge, mail or file.
+        name: of the file in which a mail or a file is kept, else empty.
+        size: bytes written to that file.
+        sha256: of a file stored in full.
     """
 
     scope: str
@@ -35,6 +42,24 @@ class Record:
     key: str
     at: float
     idempotency_key: str = ""
+    what: str = Kind.CHARGE
+    name: str = ""
+    size: int = 0
+    sha256: str = ""
+
+    def line(self) -> bytes:
+        """The record as a line of the journal."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+
+def records(path: Path) -> Iterator[Record]:
+    """All records of a journal's file; a torn line is passed over.  Raises OSError."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            try:
+                yield Record(**json.loads(line))
+            except (ValueError, TypeError, RecursionError):
+                continue
 
 
 class Journal:
@@ -65,10 +90,20 @@ class Journal:
             with self.path.open("ab") as file:
                 file.write(b"\n")
 
-    def append(self, scope: str, kind: str, key: str, idempotency_key: str = "") -> Record:
-        """Write one record and return it.  Raises OSError where the disk refuses."""
-        record = Record(scope, kind, key, time.time(), idempotency_key)
-        line = json.dumps(asdict(record)).encode() + b"\n"
+    def append(self, scope: str, kind: str, key: str, **details: Any) -> Record:
+        """Write one record, now, and return it.
+
+        Args:
+            scope: whose history it belongs to.
+            kind: what happened.
+            key: business key.
+            details: further fields of the record.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        record = Record(scope, kind, key, time.time(), **details)
+        line = record.line()
         if (written := os.write(self._fd, line)) < len(line):  # full disk: half a record is none
             os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -76,12 +111,7 @@ class Journal:
 
     def read(self) -> Iterator[Record]:
         """All records so far; a torn line is passed over."""
-        with self.path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                try:
-                    yield Record(**json.loads(line))
-                except (ValueError, TypeError):
-                    continue
+        return records(self.path)
 
     def close(self) -> None:
         """Close the file."""

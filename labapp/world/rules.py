@@ -12,11 +12,15 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from labapp.world.kinds import Kind
+
 
 class Point(StrEnum):
-    """Where in a request a rule applies: before or after its effect is recorded."""
+    """Where in a request a rule applies: before or after its effect is recorded, or in between,
+    when ``after_bytes`` of a file have been written and no more."""
 
     BEFORE = "before"
+    DURING = "during"
     AFTER = "after"
 
 
@@ -42,11 +46,14 @@ class Rule:
         point: before or after the effect is recorded.
         do: what happens to the request.
         key: business key that the request must carry; empty for any.
-        nth: the effect's number in its scope, from 1; 0 for any.
+        nth: the effect's number among those of its kind in its scope, from 1; 0 for any.
         times: how often the rule applies; 0 for every time.
-        status: HTTP status of ``Do.ANSWER``; 0 answers what it would have answered, late.
+        status: HTTP status (for a mail: SMTP reply code) of ``Do.ANSWER``; 0 answers what it
+            would have answered, late.
         retry_after: seconds in the ``Retry-After`` header; 0 for no header.
         delay: seconds before the answer.
+        kind: kind of effect.
+        after_bytes: with ``Point.DURING``: bytes of the file that are written when it applies.
         fired: how often the rule has applied.
     """
 
@@ -58,12 +65,20 @@ class Rule:
     status: int = 0
     retry_after: int = 0
     delay: float = 0.0
+    kind: Kind = Kind.CHARGE
+    after_bytes: int = 0
     fired: int = field(default=0, compare=False)
 
-    def matches(self, point: Point, key: str, number: int) -> bool:
-        """Whether this rule applies to the request for ``key``, effect number ``number``."""
+    def matches(
+        self, point: Point, key: str, number: int, kind: Kind = Kind.CHARGE, written: int = 0
+    ) -> bool:
+        """Whether this rule applies to the request for ``key``, effect number ``number``.
+
+        ``written`` counts with ``Point.DURING`` only: bytes of the file that are on disk."""
         return (
             self.point is point
+            and self.kind is kind
+            and (point is not Point.DURING or self.after_bytes == written)
             and (not self.times or self.fired < self.times)
             and (not self.key or self.key == key)
             and (not self.nth or self.nth == number)
@@ -78,18 +93,50 @@ class Rule:
         """The rule that ``to_json`` described.  Raises TypeError or ValueError if it is none."""
         if not isinstance(data, Mapping):
             raise TypeError("a rule is a JSON object")
-        plain = {name: value for name, value in data.items() if name not in ("point", "do")}
-        rule = cls(point=Point(data["point"]), do=Do(data["do"]), **plain)
-        numbers = (rule.nth, rule.times, rule.status, rule.retry_after, rule.delay)
-        if not all(isinstance(number, int | float) for number in numbers):
-            raise TypeError("nth, times, status, retry_after and delay are numbers")
+        plain = {name: value for name, value in data.items() if name not in ENUMS}
+        rule = cls(
+            point=Point(data["point"]),
+            do=Do(data["do"]),
+            kind=Kind(data.get("kind", Kind.CHARGE)),
+            **plain,
+        )
+        if not all(isinstance(getattr(rule, name), int | float) for name in NUMBERS):
+            raise TypeError(f"{', '.join(NUMBERS)} are numbers")
         return rule
 
 
-def first_match(rules: list[Rule], point: Point, key: str, number: int) -> Rule | None:
+ENUMS = ("point", "do", "kind")
+NUMBERS = ("nth", "times", "status", "retry_after", "delay", "after_bytes")
+
+
+def first_match(
+    rules: list[Rule],
+    point: Point,
+    key: str,
+    number: int,
+    kind: Kind = Kind.CHARGE,
+    written: int = 0,
+) -> Rule | None:
     """The first rule that applies, counted as fired; ``None`` where none does."""
     for rule in rules:
-        if rule.matches(point, key, number):
+        if rule.matches(point, key, number, kind, written):
             rule.fired += 1
             return rule
     return None
+
+
+def stops(rules: list[Rule], kind: Kind, key: str) -> list[int]:
+    """At how many bytes a stream for ``key`` has to stop for a look at the rules, ascending."""
+    return sorted(
+        {
+            rule.after_bytes
+            for rule in rules
+            if rule.point is Point.DURING and rule.kind is kind and rule.key in ("", key)
+        }
+    )
+
+
+def pieces(chunk: bytes, written: int, at: list[int]) -> list[bytes]:
+    """``chunk``, which begins ``written`` bytes into its stream, cut at each of these offsets."""
+    cuts = [0, *(stop - written for stop in at if written < stop < written + len(chunk))]
+    return [chunk[begin:end] for begin, end in zip(cuts, [*cuts[1:], len(chunk)], strict=True)]

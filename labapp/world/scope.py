@@ -1,7 +1,7 @@
 """One scope of the world: the effects, the open requests and the armed rules of one run.
 
 In memory, rebuilt from the journal when the world restarts (rules and open requests are not:
-they end with the process that held them).  Used by ``labapp.world.server`` only.
+they end with the process that held them).  Used within ``labapp.world`` only.
 """
 
 from __future__ import annotations
@@ -16,31 +16,39 @@ from labapp.world.journal import Record
 from labapp.world.rules import Do, Rule
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Held:
     """A request that a rule holds open.
 
     Args:
-        id: number of the hold within its scope.
+        kind: kind of effect it asks for.
         key: business key.
         recorded: whether its effect is recorded already.
         client: ``host:port`` of the caller's end, by which a node finds the process.
+        server_port: TCP port of the world's own end.
+        id: number of the hold within its scope.
         ending: resolved by the conductor with how the request ends.
     """
 
-    id: int
+    kind: str
     key: str
     recorded: bool
     client: str
-    ending: asyncio.Future[Do]
+    server_port: int
+    id: int = 0
+    ending: asyncio.Future[Do] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
     def to_json(self) -> dict[str, Any]:
         """What the conductor sees of it."""
         return {
             "id": self.id,
+            "kind": self.kind,
             "key": self.key,
             "recorded": self.recorded,
             "client": self.client,
+            "server_port": self.server_port,
         }
 
 
@@ -50,7 +58,8 @@ class Scope:
 
     name: str
     records: list[Record] = field(default_factory=list)
-    effects: int = 0
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many records there are, by what happened and by kind of effect."""
     open: int = 0
     rules: list[Rule] = field(default_factory=list)
     held: dict[int, Held] = field(default_factory=dict)
@@ -62,18 +71,19 @@ class Scope:
     def take(self, record: Record) -> None:
         """Add a record (a new one, or one read back from the journal)."""
         self.records.append(record)
-        if record.kind == "effect":
-            self.effects += 1
+        self.counts[record.kind, record.what] += 1
         self.notify()
 
-    def hold(self, key: str, recorded: bool, client: str) -> Held:
-        """Note a request as held."""
+    def effects(self, kind: str) -> int:
+        """How many effects of this kind there are."""
+        return self.counts["effect", kind]
+
+    def hold(self, held: Held) -> None:
+        """Note a request as held, and number it."""
         self._holds += 1
-        ending: asyncio.Future[Do] = asyncio.get_running_loop().create_future()
-        held = Held(self._holds, key, recorded, client, ending)
+        held.id = self._holds
         self.held[held.id] = held
         self.notify()
-        return held
 
     def let_go(self, held: Held) -> None:
         """Forget a hold that has ended."""
@@ -110,7 +120,10 @@ class Scope:
     def to_json(self, since: int = 0) -> dict[str, Any]:
         """What the conductor reads: records from number ``since`` on, holds, open requests."""
         return {
-            "records": [{"kind": r.kind, "key": r.key, "at": r.at} for r in self.records[since:]],
+            "records": [
+                {"kind": r.kind, "what": r.what, "key": r.key, "at": r.at}
+                for r in self.records[since:]
+            ],
             "counts": Counter(r.kind for r in self.records),
             "held": [held.to_json() for held in self.held.values()],
             "open": self.open,

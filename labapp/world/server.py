@@ -1,25 +1,31 @@
-"""The world's process: the partner API that tasks call, and the control API of the lab.
+"""The world's process: the servers that tasks call, and the control API of the lab.
 
-The partner's side is ordinary HTTP: ``POST /SCOPE/charges`` with ``{"order": …}``, where the
-scope is part of the address that a task is given.  The control side, behind a token, arms and
-releases requests and reads the history.  One asyncio process; may depend on ``labapp.stack``
-and ``labapp.errors``.
+The partner's side is ordinary HTTP and SMTP: ``POST /SCOPE/charges`` with ``{"order": …}``,
+``PUT /SCOPE/files/NAME``, and mail (``labapp.world.mailbox``); the scope is part of the address
+that a task is given.  The control side, behind a token, arms and releases requests and reads the
+history.  One asyncio process; may depend on ``labapp.stack`` and ``labapp.errors``.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import secrets
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from labapp.stack.control import health, json_object, serve, token_guard
+from labapp.world.files import Files
 from labapp.world.journal import Journal
-from labapp.world.rules import Do, Point, Rule, first_match
-from labapp.world.scope import Held, Scope
+from labapp.world.kinds import Kind
+from labapp.world.ledger import Ledger, Visit, receipt
+from labapp.world.mailbox import Mailbox, receiving, text
+from labapp.world.rules import Do, Point, Rule
+from labapp.world.scope import Scope
+from labapp.world.store import Store
+from labapp.world.tidy import tidy
+from labapp.world.web import faulty, visit_of
 
 MAX_WAIT = 60.0
 """Seconds that one control request may wait for a state; the client asks again."""
@@ -32,96 +38,52 @@ class World:
 
     Args:
         journal: where effects are recorded.
+        store: where mails and files lie.
         token: what control requests must carry as ``Authorization: Bearer``.
     """
 
-    def __init__(self, journal: Journal, token: str) -> None:
-        self.journal = journal
+    def __init__(self, journal: Journal, store: Store, token: str) -> None:
         self.token = token
-        self.boot = secrets.token_hex(8)
-        """Differs after a restart: the conductor sees that rules and holds are gone."""
-        self.scopes: dict[str, Scope] = {}
-        for record in journal.read():
-            self.scope(record.scope).take(record)
-            if record.kind == "effect" and record.idempotency_key:
-                scope = self.scope(record.scope)
-                scope.replies[record.idempotency_key] = receipt(record.key, scope.effects)
+        self.store = store
+        self.ledger = Ledger(journal)
+        self.files = Files(self.ledger, store)
+        self.mailbox = Mailbox(self.ledger, store)
 
-    def scope(self, name: str) -> Scope:
-        """The scope of this name, made where it is new."""
-        return self.scopes.setdefault(name, Scope(name))
-
-    def record(self, scope: Scope, kind: str, key: str, idempotency_key: str = "") -> None:
-        """Journal one record, then take it into memory."""
-        scope.take(self.journal.append(scope.name, kind, key, idempotency_key))
+    def scope(self, request: web.Request) -> Scope:
+        """The scope that a request names."""
+        return self.ledger.scope(request.match_info["scope"])
 
     # The partner's side
 
     async def post_charge(self, request: web.Request) -> web.StreamResponse:
         """``POST /SCOPE/charges``: charge an order once more, or replay by Idempotency-Key."""
         key = await order_of(request)
-        scope = self.scope(request.match_info["scope"])
-        scope.open += 1
-        try:
-            self.record(scope, "attempt", key)
-            return await self._charge(scope, request, key)
-        finally:
-            scope.open -= 1
-            scope.notify()
+        visit = visit_of(request, self.scope(request), Kind.CHARGE, key)
+        with self.ledger.open(visit):
+            await self.ledger.passing(visit, Point.BEFORE)
+            answer = self._charge(visit, request.headers.get("Idempotency-Key", ""))
+            await self.ledger.passing(visit, Point.AFTER)
+            self.ledger.record(visit, "answered")
+            return answer
 
-    async def _charge(self, scope: Scope, request: web.Request, key: str) -> web.StreamResponse:
-        token = request.headers.get("Idempotency-Key", "")
-        ending = await self._apply(scope, request, key, Point.BEFORE)
-        if ending is not None:
-            return ending
+    def _charge(self, visit: Visit, token: str) -> web.Response:
+        scope = visit.scope
         if token and token in scope.replies:
-            self.record(scope, "replayed", key, token)
-            answer = web.json_response(scope.replies[token], headers={"Idempotent-Replayed": "1"})
-        else:
-            self.record(scope, "effect", key, token)
-            body = receipt(key, scope.effects)
-            if token:
-                scope.replies[token] = body
-            answer = web.json_response(body, status=201)
-        ending = await self._apply(scope, request, key, Point.AFTER)
-        if ending is not None:
-            return ending
-        self.record(scope, "answered", key)
-        return answer
-
-    async def _apply(
-        self, scope: Scope, request: web.Request, key: str, point: Point
-    ) -> web.StreamResponse | None:
-        """Apply the rule that matches here; ``None`` where the request goes on as usual."""
-        number = scope.effects + (point is Point.BEFORE)
-        rule = first_match(scope.rules, point, key, number)
-        if rule is None:
-            return None
-        if rule.do is Do.DROP:
-            return drop(request)
-        if rule.do is Do.ANSWER:
-            await asyncio.sleep(rule.delay)
-            return refusal(rule) if rule.status else None
-        recorded = point is Point.AFTER
-        ending = await self._hold(scope, scope.hold(key, recorded, client_of(request)))
-        return drop(request) if ending is Do.DROP else None
-
-    async def _hold(self, scope: Scope, held: Held) -> Do:
-        try:
-            return await held.ending
-        finally:  # also where the client is gone: aiohttp cancels, and nothing is recorded
-            scope.let_go(held)
+            self.ledger.record(visit, "replayed", idempotency_key=token)
+            return web.json_response(scope.replies[token], headers={"Idempotent-Replayed": "1"})
+        self.ledger.record(visit, "effect", idempotency_key=token)
+        return web.json_response(receipt(visit.key, scope.effects(Kind.CHARGE)), status=201)
 
     # The control side
 
     async def get_scope(self, request: web.Request) -> web.StreamResponse:
         """``GET /control/scopes/SCOPE?since=N``: history, holds, rules."""
-        scope = self.scope(request.match_info["scope"])
+        scope = self.scope(request)
         return self._answer(scope, int(request.query.get("since", "0")))
 
     async def put_rules(self, request: web.Request) -> web.StreamResponse:
         """``PUT /control/scopes/SCOPE/rules``: arm these rules in place of the old ones."""
-        scope = self.scope(request.match_info["scope"])
+        scope = self.scope(request)
         rules = await request.json()
         if not isinstance(rules, list):
             raise TypeError("rules are a list")
@@ -132,7 +94,7 @@ class World:
         """``POST …/wait`` ``{"held": k, "timeout": s}``: until k requests are held or time is up.
 
         With ``"quiet": true`` also until no request is open."""
-        scope = self.scope(request.match_info["scope"])
+        scope = self.scope(request)
         body = await json_object(request)
         wanted = int(body.get("held", 0))
         quiet = bool(body.get("quiet", False))
@@ -144,16 +106,27 @@ class World:
 
     async def release(self, request: web.Request) -> web.StreamResponse:
         """``POST …/release`` ``{"ids": […], "ending": "answer"|"drop"}``."""
-        scope = self.scope(request.match_info["scope"])
+        scope = self.scope(request)
         body = await json_object(request)
         scope.release([int(i) for i in body.get("ids", [])], Do(body["ending"]))
         return self._answer(scope)
 
-    def _answer(self, scope: Scope, since: int = 0) -> web.Response:
-        return web.json_response({"boot": self.boot, **scope.to_json(since)})
+    async def get_mails(self, request: web.Request) -> web.StreamResponse:
+        """``GET /control/scopes/SCOPE/mails``: headers of the mails stored, in order."""
+        scope = self.scope(request)
+        mails = [r for r in scope.records if r.kind == "effect" and r.what == Kind.MAIL]
+        found = ((mail.key, self.store.mail(scope.name, mail.name)) for mail in mails)
+        headers = {"sender": "From", "recipients": "To", "subject": "Subject"}
+        headers["message_id"] = "Message-ID"
+        return web.json_response(
+            [{"key": k} | {f: text(m[h]) for f, h in headers.items()} for k, m in found]
+        )
 
-    def application(self) -> web.Application:
-        """The aiohttp application with all routes."""
+    def _answer(self, scope: Scope, since: int = 0) -> web.Response:
+        return web.json_response({"boot": self.ledger.boot, **scope.to_json(since)})
+
+    def application(self, host: str = "", smtp_port: int = 0) -> web.Application:
+        """The aiohttp application with all routes; with a port, mail is taken there as well."""
         app = web.Application(
             middlewares=[token_guard(self.token, "/control/")], client_max_size=MAX_BODY
         )
@@ -165,10 +138,23 @@ class World:
                 web.put(control + "/rules", self.put_rules),
                 web.post(control + "/wait", self.wait),
                 web.post(control + "/release", self.release),
-                web.post("/{scope}/charges", self.post_charge),
+                web.get(control + "/files", self.files.list),
+                web.get(control + "/mails", self.get_mails),
+                web.post("/{scope}/charges", faulty(self.post_charge)),
+                web.put("/{scope}/files/{name:.*}", faulty(self.files.put)),
+                web.get("/{scope}/files/{name:.*}", self.files.get),
             ]
         )
+        if smtp_port:
+            app.cleanup_ctx.append(self._taking_mail(host, smtp_port))
         return app
+
+    def _taking_mail(self, host: str, port: int) -> Any:
+        async def taking(_: web.Application) -> AsyncIterator[None]:
+            async with receiving(self.mailbox, host, port):
+                yield
+
+        return taking
 
 
 async def order_of(request: web.Request) -> str:
@@ -182,42 +168,21 @@ async def order_of(request: web.Request) -> str:
     return str(body["order"])
 
 
-def receipt(key: str, number: int) -> dict[str, Any]:
-    """What the partner answers to a charge."""
-    return {"charge": number, "order": key, "status": "charged"}
-
-
-def client_of(request: web.Request) -> str:
-    """``host:port`` of the caller's end of the connection."""
-    peer = request.transport.get_extra_info("peername") if request.transport else None
-    return f"{peer[0]}:{peer[1]}" if peer else ""
-
-
-def drop(request: web.Request) -> web.Response:
-    """Close the connection at once, without an answer."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=500)  # never sent: the transport is closed
-
-
-def refusal(rule: Rule) -> web.Response:
-    """The error answer that a rule asks for."""
-    headers = {"Retry-After": str(rule.retry_after)} if rule.retry_after else {}
-    return web.json_response({"error": "refused"}, status=rule.status, headers=headers)
-
-
-def main(host: str, port: int, history: Path, token: str) -> None:
+def main(host: str, port: int, history: Path, token: str, smtp_port: int = 0) -> None:
     """Serve the world until SIGTERM or SIGINT.
 
     Args:
         host: address to listen on.
-        port: TCP port.
-        history: the journal's file.
+        port: TCP port of charges, files and control.
+        history: the journal's file; mails and files are kept beside it.
         token: control token.
+        smtp_port: TCP port of the mailbox; 0 for a world without one.
 
     Raises:
-        LabError: the port is taken, or the journal cannot be written.
+        LabError: a port is taken, or the journal cannot be written.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    world = World(Journal(history), token)
-    serve(world.application(), host, port, "world")
+    store = Store(history.parent)
+    tidy(history, store)
+    world = World(Journal(history), store, token)
+    serve(world.application(host, smtp_port), host, port, "world")

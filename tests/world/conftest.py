@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,19 @@ def own_world(tmp_path: Path) -> Iterator[WorldProcess]:
     process = WorldProcess(tmp_path)
     yield process
     process.close()
+
+
+@pytest.fixture
+def world_with(tmp_path: Path) -> Iterator[Callable[[str], WorldProcess]]:
+    """Makes a world of which Python has tweaked a limit."""
+    with ExitStack() as at_end:
+
+        def make(tweak: str) -> WorldProcess:
+            process = WorldProcess(tmp_path, tweak)
+            at_end.callback(process.close)
+            return process
+
+        yield make
 
 
 @pytest.fixture

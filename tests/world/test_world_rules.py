@@ -20,7 +20,7 @@ from labapp.world.rules import Do, Point, Rule
 if TYPE_CHECKING:
     from world_bench import Scope
 
-BOTH = pytest.mark.parametrize("point", list(Point))
+BOTH = pytest.mark.parametrize("point", [Point.BEFORE, Point.AFTER])
 LATE = 0.2
 """Seconds of a late answer."""
 

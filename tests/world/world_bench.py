@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 
 from labapp.stack.ports import Port
-from labapp.stack.testing import LAB, environment, wait_until
+from labapp.stack.testing import environment, wait_until
 from labapp.world.client import Reading, WorldClient
 
 TOKEN = "the-token-of-this-test"
@@ -20,20 +21,29 @@ PATIENCE = 30.0
 
 
 class WorldProcess:
-    """The world as a process that can be killed and started again on the same port and journal."""
+    """The world as a process that can be killed and started again on the same ports and journal.
 
-    def __init__(self, folder: Path) -> None:
+    ``tweak`` is Python that runs in it first, to make a limit small enough for a test."""
+
+    def __init__(self, folder: Path, tweak: str = "") -> None:
+        self.folder = folder
         self.journal = folder / "effects.jsonl"
         self.log = folder / "world.log"
         self.port = Port()
         self.url = self.port.url
+        self.smtp_port = Port()
+        self.mail_url = f"smtp://127.0.0.1:{self.smtp_port.number}"
+        self._program = f"{tweak}\nfrom labapp.cli import main\nmain()"
         self.start()
 
     def start(self) -> None:
-        arguments = ("world", "--port", str(self.port.number), "--history", str(self.journal))
+        ports = ("--port", str(self.port.number), "--smtp-port", str(self.smtp_port.number))
+        arguments = ("world", *ports, "--history", str(self.journal))
         env = environment(self.journal.parent, LAB_CONTROL_TOKEN=TOKEN)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([*LAB, *arguments], env=env, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", self._program, *arguments], env=env, stdout=log, stderr=log
+            )
         wait_until(self.healthy, "the world to answer", PATIENCE, self.log)
 
     def healthy(self) -> bool:
@@ -50,6 +60,7 @@ class WorldProcess:
     def close(self) -> None:
         self.kill()
         self.port.release()
+        self.smtp_port.release()
 
 
 class Scope:
@@ -66,6 +77,19 @@ class Scope:
     def post(self, timeout: float = PATIENCE, **request: Any) -> httpx.Response:
         url = f"{self.control.partner_url}/charges"
         return httpx.post(url, timeout=timeout, trust_env=False, **request)
+
+    def put(self, name: str, content: Any, timeout: float = PATIENCE) -> httpx.Response:
+        """Store a file as task code does; waits for the answer."""
+        url = f"{self.control.partner_url}/files/{name}"
+        return httpx.put(url, content=content, timeout=timeout, trust_env=False)
+
+    def get(self, name: str) -> httpx.Response:
+        """Read a file."""
+        return httpx.get(f"{self.control.partner_url}/files/{name}", trust_env=False)
+
+    def background(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Do something while the test looks on."""
+        return self._pool.submit(work, *arguments)
 
     def charging(self, order: str, timeout: float = PATIENCE, **headers: str) -> Future[Any]:
         """Charge in the background."""
