@@ -148,11 +148,12 @@ def secret(name: str) -> str:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", required=True, type=click.IntRange(1, 65535))
 @click.option("--history", required=True, type=click.Path(path_type=Path))
-def world(host: str, port: int, history: Path) -> None:
+@click.option("--smtp-port", type=click.IntRange(1, 65535), help="Take mail there as well.")
+def world(host: str, port: int, history: Path, smtp_port: int | None) -> None:
     """Run the world alone ($LAB_CONTROL_TOKEN); `lab up` and compose call this."""
     from labapp.world.server import main as serve
 
-    serve(host, port, history, secret("LAB_CONTROL_TOKEN"))
+    serve(host, port, history, secret("LAB_CONTROL_TOKEN"), smtp_port or 0)
 
 
 @main.command()

@@ -140,8 +140,10 @@ def inspect(path: Path, source: str) -> Binary | None:
     return Binary(path, match["engine"].title(), match["version"], source) if match else None
 
 
-def configure(home: Path, binary: Binary, port: int, password: str) -> Path:
+def configure(home: Path, binary: Binary, port: int, password: str, *, aof: bool = True) -> Path:
     """Write the broker's configuration, and make its data folder; returns the file.
+
+    Without ``aof`` (the append-only file) the broker keeps nothing beyond its own life.
 
     The password stands in the file, which only its owner may read, and not in the arguments.
     Each engine and major version keeps data of its own: an older one cannot read a newer one's.
@@ -156,7 +158,7 @@ def configure(home: Path, binary: Binary, port: int, password: str) -> Path:
         f'dir "{data}"',
         "daemonize no",
         "protected-mode yes",
-        "appendonly yes",
+        f"appendonly {'yes' if aof else 'no'}",
         "appendfsync everysec",
         'save ""',
     ]
@@ -168,14 +170,24 @@ def configure(home: Path, binary: Binary, port: int, password: str) -> Path:
 def is_ready(port: int, password: str, timeout: float) -> bool:
     """True if PING is answered within `timeout` seconds (False also while data is loading)."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout) as connection:
-            connection.sendall(f"AUTH {password}\r\nPING\r\n".encode())
-            answer = b""
-            while answer.count(b"\r\n") < 2:
-                received = connection.recv(256)
-                if not received:
-                    return False
-                answer += received
+        return _ask(port, password, "PING", timeout) == b"+PONG\r\n"
     except OSError:
         return False
-    return answer == b"+OK\r\n+PONG\r\n"
+
+
+def subscribers(port: int, password: str, timeout: float) -> list[str]:
+    """CLIENT LIST's lines of the connections that have subscribed; none if it does not answer."""
+    try:
+        answer = _ask(port, password, "CLIENT LIST TYPE pubsub", timeout)
+    except OSError:
+        return []
+    return answer.decode(errors="replace").splitlines()[1:]
+
+
+def _ask(port: int, password: str, command: str, timeout: float) -> bytes:
+    """The answer to one command, in Redis's protocol; all of it, since QUIT ends the connection."""
+    words = f"AUTH {password}\r\n{command}\r\nQUIT\r\n"
+    with socket.create_connection((LOOPBACK, port), timeout) as connection:
+        connection.sendall(words.encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    return answer.removeprefix(b"+OK\r\n").removesuffix(b"+OK\r\n")

@@ -20,7 +20,7 @@ from labapp.stack.state import load
 
 NEEDED_SPACE = 500_000_000  # bytes, for logs and broker data
 OLDEST_PYTHON = (3, 11)
-PACKAGES = ("celery", "kombu", "redis", "flower", "jupyterlab", "nbval")
+PACKAGES = ("celery", "kombu", "redis", "flower", "jupyterlab", "jupyter-server-proxy", "nbval")
 VENV_PROBE = "import venv, ensurepip, sys; print('.'.join(map(str, sys.version_info[:3])))"
 
 

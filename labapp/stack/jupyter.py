@@ -7,12 +7,16 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from labapp.stack.home import FIRST_NOTEBOOK, make_private, write_private
 from labapp.stack.ports import LOOPBACK
 
 NEWS_OFF = {"fetchNews": "false", "checkForUpdates": False}
+BASE = "/"
+"""Path below which JupyterLab answers, whatever a configuration of the machine says."""
 SETTINGS_FILE = Path("@jupyterlab/apputils-extension/notification.jupyterlab-settings")
 
 
@@ -22,6 +26,7 @@ def command(root: Path, port: int) -> tuple[str, ...]:
         "ServerApp.ip": LOOPBACK,
         "ServerApp.port": port,
         "ServerApp.port_retries": 0,
+        "ServerApp.base_url": BASE,
         "ServerApp.root_dir": root,
         "ServerApp.open_browser": False,
         "LabApp.news_url": None,
@@ -50,6 +55,12 @@ def environment(home: Path, token: str) -> dict[str, str]:
     }
 
 
+def configure(home: Path, settings: Mapping[str, Any]) -> None:
+    """Write JupyterLab's configuration, readable by its owner only."""
+    folder = make_private(home / "jupyter" / "config")
+    write_private(folder / "jupyter_server_config.json", json.dumps(settings, indent=2) + "\n")
+
+
 def _switch_news_off(settings: Path) -> None:
     path = settings / SETTINGS_FILE
     if not path.exists():
@@ -59,7 +70,7 @@ def _switch_news_off(settings: Path) -> None:
 
 def address(port: int, token: str) -> str:
     """Where the first lesson opens, token included."""
-    return f"http://{LOOPBACK}:{port}/lab/tree/{FIRST_NOTEBOOK}?token={token}"
+    return f"http://{LOOPBACK}:{port}{BASE}lab/tree/{FIRST_NOTEBOOK}?token={token}"
 
 
 def has_browser() -> bool:

@@ -8,7 +8,13 @@ from typing import Any
 from labapp.errors import LabError
 from labapp.stack.state import Stack, find_stack
 
-NOTHING: dict[str, Any] = {"running": False, "jupyter_url": None, "broker": None, "services": {}}
+NOTHING: dict[str, Any] = {
+    "running": False,
+    "jupyter_url": None,
+    "flower_url": None,
+    "broker": None,
+    "services": {},
+}
 
 
 def status_of(start: Path | None = None) -> dict[str, Any]:
@@ -25,6 +31,7 @@ def _running(stack: Stack) -> dict[str, Any]:
     return {
         "running": True,
         "jupyter_url": stack.jupyter_url,
+        "flower_url": stack.flower_url,
         "broker": {
             "engine": broker.engine,
             "version": broker.version,
@@ -47,6 +54,8 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         for name, service in status["services"].items()
     ]
     lines.append(f"lab: broker is {broker['engine']} {broker['version']} ({broker['source']})")
+    if status["flower_url"]:
+        lines.append(f"lab: Flower is in JupyterLab's launcher, or at {status['flower_url']}")
     if status["jupyter_url"]:
         lines.append(f"lab: open {status['jupyter_url']}")
     return lines

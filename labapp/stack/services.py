@@ -11,7 +11,7 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from labapp.stack import broker, jupyter
+from labapp.stack import broker, flower, jupyter
 from labapp.stack.home import PACKAGE_ROOT
 from labapp.stack.logs import log_folder
 from labapp.stack.ports import LOOPBACK, Port
@@ -58,8 +58,9 @@ def draw(home: Path, root: Path, options: Options, identity: tuple[int, float]) 
         LabError: no usable broker, or the wanted port is taken.
     """
     binary, notes = broker.choose()
-    wanted = (0, 0, 0) if options.headless else (0, 0, 0, 0, options.port)
-    ports = tuple(Port(number) for number in wanted)
+    wanted = (0, 0, 0) if options.headless else (0, 0, 0, options.port)
+    mail = Port()
+    ports = (*(Port(number) for number in wanted), mail)
     described = Broker(
         LOOPBACK,
         ports[0].number,
@@ -74,20 +75,24 @@ def draw(home: Path, root: Path, options: Options, identity: tuple[int, float]) 
         world_url=ports[1].url,
         node_urls=(ports[2].url,),
         control_token=secrets.token_hex(16),
+        mail_url=f"smtp://{LOOPBACK}:{mail.number}",
     )
     plans = [_broker(home, binary, stack), _world(home, stack), _node(home, root, stack)]
     if not options.headless:
-        flower_password, token = secrets.token_hex(16), secrets.token_hex(24)
-        stack = _with_addresses(stack, ports[3], ports[4], flower_password, token)
-        plans.append(_flower(home, stack, ports[3], flower_password))
-        plans.append(_jupyter(home, root, stack, ports[4], token))
+        password, token = secrets.token_hex(16), secrets.token_hex(24)
+        socket_path = str(flower.make_socket_path(home))
+        stack = _with_addresses(stack, ports[3], socket_path, token)
+        plans.append(_flower(home, stack, socket_path, password))
+        plans.append(_jupyter(home, root, stack, ports[3], token))
+        jupyter.configure(home, flower.proxied(socket_path, password, home / "jupyter/flower.svg"))
     return Blueprint(stack, tuple(plans), ports, tuple(notes))
 
 
-def _with_addresses(stack: Stack, flower: Port, lab: Port, password: str, token: str) -> Stack:
+def _with_addresses(stack: Stack, lab: Port, socket_path: str, token: str) -> Stack:
     return replace(
         stack,
-        flower_url=f"http://lab:{password}@{LOOPBACK}:{flower.number}",
+        flower_url=f"{lab.url}{jupyter.BASE}{flower.PREFIX}/?token={token}",
+        flower_socket=socket_path,
         jupyter_url=jupyter.address(lab.number, token),
     )
 
@@ -110,9 +115,10 @@ def _world(home: Path, stack: Stack) -> Plan:
     history = home / "world" / "effects.jsonl"
     history.parent.mkdir(exist_ok=True)
     arguments = ("--host", LOOPBACK, "--port", str(port), "--history", str(history))
+    mail = ("--smtp-port", str(_port(stack.mail_url)))
     return Plan(
         name="world",
-        command=(PYTHON, "-m", "labapp", "world", *arguments),
+        command=(PYTHON, "-m", "labapp", "world", *arguments, *mail),
         is_ready=partial(answers, port, "/health"),
         environment={"LAB_CONTROL_TOKEN": stack.control_token},
         folder=home,
@@ -140,6 +146,7 @@ def _node(home: Path, root: Path, stack: Stack) -> Plan:
             "LAB_CONTROL_TOKEN": stack.control_token,
             "LAB_BROKER_URL": stack.broker_url(0).removesuffix("/0"),
             "LAB_WORLD_URL": stack.world_url,
+            "LAB_MAIL_URL": stack.mail_url,
         },
         needs=("broker",),
         folder=home,
@@ -147,19 +154,16 @@ def _node(home: Path, root: Path, stack: Stack) -> Plan:
     )
 
 
-def _flower(home: Path, stack: Stack, port: Port, password: str) -> Plan:
-    arguments = (f"--address={LOOPBACK}", f"--port={port.number}", "--logging=warning")
+def _flower(home: Path, stack: Stack, socket_path: str, password: str) -> Plan:
+    where = stack.broker
     return Plan(
         name="flower",
-        command=(PYTHON, "-m", "celery", "--quiet", "flower", *arguments),
-        is_ready=partial(answers, port.number, "/healthcheck"),
-        environment={
-            "CELERY_BROKER_URL": stack.broker_url(0),
-            "FLOWER_BASIC_AUTH": f"lab:{password}",
-        },
+        command=flower.command(socket_path),
+        is_ready=partial(flower.is_ready, socket_path, where.port, where.password),
+        environment=flower.environment(stack.broker_url(0), password),
         needs=("broker",),
         folder=home,
-        note=port.url,
+        note=f"in JupyterLab at {jupyter.BASE}{flower.PREFIX}/",
     )
 
 
@@ -175,6 +179,7 @@ def _jupyter(home: Path, root: Path, stack: Stack, port: Port, token: str) -> Pl
             "CELERY_BROKER_URL": database,
             "CELERY_RESULT_BACKEND": database,
             "PARTNER_URL": f"{stack.world_url}/live",
+            "MAIL_URL": stack.mail_login("live"),
         },
         folder=root,
         note=port.url,
@@ -183,7 +188,7 @@ def _jupyter(home: Path, root: Path, stack: Stack, port: Port, token: str) -> Pl
 
 def base_environment(marker: Mapping[str, str]) -> dict[str, str]:
     """What every service inherits: ours, without what belongs to another lab, and a marker."""
-    foreign = ("LAB_", "CELERY_", "FLOWER_", "JUPYTER_", "PARTNER_URL")
+    foreign = ("LAB_", "CELERY_", "FLOWER_", "JUPYTER_", "PARTNER_URL", "MAIL_URL")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     programs = f"{Path(PYTHON).parent}{os.pathsep}{kept.get('PATH', os.defpath)}"
     return {**kept, "PATH": programs, "PYTHONUNBUFFERED": "1", **marker}

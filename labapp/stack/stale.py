@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 
+from labapp.stack import flower
 from labapp.stack.processes import is_alive, kill_all, marked
 from labapp.stack.state import STATE_FILE, Stack, load
 
@@ -28,6 +29,8 @@ def clean(home: Path) -> str:
         return ""
     stack = load(home)
     killed = kill_all(_left_over(stack)) if stack else []
+    if stack:
+        flower.remove_socket(stack.flower_socket)
     path.unlink(missing_ok=True)
     whose = f"of supervisor {stack.pid}, which was killed" if stack else "that could not be read"
     processes = f", killed {len(killed)} processes it left behind" if killed else ""

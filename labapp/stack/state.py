@@ -61,6 +61,8 @@ class Stack:
     control_token: str = field(repr=False)
     jupyter_url: str | None = field(default=None, repr=False)
     flower_url: str | None = field(default=None, repr=False)
+    flower_socket: str | None = None
+    mail_url: str = ""
     services: Mapping[str, ServiceStatus] = field(default_factory=dict)
     version: int = VERSION
 
@@ -70,6 +72,10 @@ class Stack:
         login = f":{password}@" if password else ""
         return f"redis://{login}{self.broker.host}:{self.broker.port}/{db}"
 
+    def mail_login(self, scope: str) -> str:
+        """What a task of this scope is told as $MAIL_URL; "" where no mailbox is known."""
+        return mail_login(self.mail_url, scope)
+
     @property
     def is_supervised_alive(self) -> bool:
         """True while the supervisor that wrote this is alive (always true in compose)."""
@@ -78,6 +84,16 @@ class Stack:
     def to_json(self) -> str:
         """The text of stack.json."""
         return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def mail_login(mail_url: str, scope: str) -> str:
+    """The mailbox's address with the login of a scope: its user name, and a password for form.
+
+    Args:
+        mail_url: smtp://HOST:PORT, or "" where there is no mailbox.
+        scope: of the world.
+    """
+    return mail_url and mail_url.replace("smtp://", f"smtp://{quote(scope, safe='')}:lab@", 1)
 
 
 def from_json(text: str) -> Stack:
@@ -133,7 +149,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Stack | None:
     password = unquote(url.password or "")
     broker = Broker(url.hostname or "redis", url.port or 6379, password, source="compose")
     nodes = tuple(part.strip() for part in node_urls.split(",") if part.strip())
-    return Stack(0, 0.0, broker, world_url, nodes, token)
+    mail_url = environ.get("LAB_MAIL_URL", "")
+    return Stack(0, 0.0, broker, world_url, nodes, token, mail_url=mail_url)
 
 
 def find_stack(start: Path | None = None) -> Stack:

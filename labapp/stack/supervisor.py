@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from labapp.errors import LabError
-from labapp.stack import jupyter, stale
+from labapp.stack import flower, jupyter, stale
 from labapp.stack.home import make_private
 from labapp.stack.lock import FolderLock
 from labapp.stack.logs import log_folder, tail
@@ -185,6 +185,7 @@ class Supervisor:
         for service in running:
             self._finish(service, began + STOP_SECONDS)
         self._kill_strays()
+        flower.remove_socket(self.stack.flower_socket)
         (self.home / STATE_FILE).unlink(missing_ok=True)
         for port in self._blueprint.ports:
             port.release()

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from labapp.stack.detach import is_ready
@@ -78,12 +78,22 @@ def wait_ready(home: Path, lab: Guarded, log: Path) -> Stack:
     return stack
 
 
+def headless_stack(
+    home: Path, broker: str = "", shared: bool = False
+) -> AbstractContextManager[Stack]:
+    """A running broker, world and node; for the rest see `running_stack`."""
+    return running_stack(home, "--headless", broker=broker, shared=shared)
+
+
 @contextmanager
-def headless_stack(home: Path, broker: str = "", shared: bool = False) -> Iterator[Stack]:
-    """A running broker, world and node; stopped, and waited for, at the end.
+def running_stack(
+    home: Path, *arguments: str, broker: str = "", shared: bool = False
+) -> Iterator[Stack]:
+    """A running lab; stopped, and waited for, at the end.
 
     Args:
         home: the state folder; created if need be.
+        arguments: of `lab up`.
         broker: wheel or system; if not given, what $LAB_BROKER says, else wheel.
         shared: it outlives the test during which it starts: no left-over of that one.
 
@@ -95,7 +105,7 @@ def headless_stack(home: Path, broker: str = "", shared: bool = False) -> Iterat
     env = environment(home, LAB_BROKER=chosen)
     if shared:
         env.pop(RUN_MARK, None)
-    lab = launch(home, log, "--headless", env=env)
+    lab = launch(home, log, *arguments, env=env)
     try:
         yield wait_ready(home, lab, log)
         lab.terminate()

@@ -180,6 +180,7 @@ def test_status_as_json(lab: Lab) -> None:
     assert status == {
         "running": True,
         "jupyter_url": None,
+        "flower_url": None,
         "broker": {
             "engine": "Valkey" if BROKER == "wheel" else "Redis",
             "version": stack.broker.version,
@@ -193,6 +194,7 @@ def test_status_as_json(lab: Lab) -> None:
     assert json.loads(lab("status", "--json").stdout) == {
         "running": False,
         "jupyter_url": None,
+        "flower_url": None,
         "broker": None,
         "services": {},
     }
