@@ -16,21 +16,29 @@ _LAB = (
     "answer",
     "charge_of",
     "connect",
+    "crash_broker",
+    "cut_off",
     "drop_reply",
+    "duplicate",
+    "file_of",
     "kill_child",
     "kill_worker",
     "late",
+    "mail_of",
     "never_answer",
     "nth_charge",
     "open_charges",
     "orders",
     "pause",
+    "slow_link",
+    "slow_partner",
     "stop",
 )
 _EXPORTS = {
     "LabError": "labapp.errors",
     "check": "labapp.course.check",
     "compare": "labapp.lab",
+    "predict": "labapp.views.prediction",
     **dict.fromkeys(_LAB, "labapp.lab"),
 }
 
@@ -41,16 +49,24 @@ if TYPE_CHECKING:
     from labapp.lab import charge_of as charge_of
     from labapp.lab import compare as compare
     from labapp.lab import connect as connect
+    from labapp.lab import crash_broker as crash_broker
+    from labapp.lab import cut_off as cut_off
     from labapp.lab import drop_reply as drop_reply
+    from labapp.lab import duplicate as duplicate
+    from labapp.lab import file_of as file_of
     from labapp.lab import kill_child as kill_child
     from labapp.lab import kill_worker as kill_worker
     from labapp.lab import late as late
+    from labapp.lab import mail_of as mail_of
     from labapp.lab import never_answer as never_answer
     from labapp.lab import nth_charge as nth_charge
     from labapp.lab import open_charges as open_charges
     from labapp.lab import orders as orders
     from labapp.lab import pause as pause
+    from labapp.lab import slow_link as slow_link
+    from labapp.lab import slow_partner as slow_partner
     from labapp.lab import stop as stop
+    from labapp.views.prediction import predict as predict
 
 
 def __getattr__(name: str) -> Any:

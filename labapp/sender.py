@@ -27,6 +27,7 @@ def main() -> None:
     try:
         module = importlib.import_module(sys.argv[1])
         app = app_of(module)
+        app.conf.task_send_sent_event = True  # so that Flower also sees what no worker received
     except BaseException as error:  # whatever a learner's module raises, SystemExit included
         if os.getpid() == own:
             say(answers, {"error": last_line(error), "hint": where(error)})
@@ -38,7 +39,10 @@ def main() -> None:
         request = json.loads(requests.get())
         try:
             task = app.tasks[request["task"]]
-            say(answers, {"ids": [task.apply_async(args=c).id for c in request["calls"]]})
+            wanted = zip(request["calls"], request["ids"], strict=True)
+            wait = {"countdown": request["countdown"]} if request["countdown"] else {}
+            sent = [task.apply_async(args=call, task_id=i, **wait) for call, i in wanted]
+            say(answers, {"ids": [one.id for one in sent]})
         except Exception as error:
             say(answers, {"error": last_line(error)})
 

@@ -124,11 +124,15 @@ class BrokerState:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """The broker did this with the message of `key` (from Redis MONITOR); for drawings."""
+    """The broker did this with the message of `key` (from Redis MONITOR); for drawings.
+
+    `worker`: whose connection asked for it (`w1`, …); empty where that is not known.
+    """
 
     at: float
     key: str
     step: Step
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,48 @@ class TaskEvent:
     at: float
     key: str
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The world's answer to a request for `key` left; for drawings."""
+
+    at: float
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    """A worker was started; `worker` is w1, w2, … in order of start.  For drawings.
+
+    `early`: whether it acknowledges a message before the task runs.
+    """
+
+    at: float
+    worker: str
+    early: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStruck:
+    """This was done to `worker`, or it ended; for drawings.
+
+    `step`: "killed", "child killed", "paused", "woken", "TERM", "ended", …
+    `keys`: whose tasks it struck; empty for all that the worker had in hand.
+    """
+
+    at: float
+    worker: str
+    step: str
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TimeTravel:
+    """So many seconds were made to pass for everything unacknowledged; for drawings."""
+
+    at: float
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +211,10 @@ Event: TypeAlias = (
     | BrokerState
     | Mark
     | TaskEvent
+    | Answered
+    | WorkerStarted
+    | WorkerStruck
+    | TimeTravel
     | Note
 )
 E = TypeVar("E", bound=Event)
@@ -259,6 +309,10 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _truth(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
 def _keys(value: Any) -> tuple[str, ...] | None:
     is_keys = isinstance(value, list) and all(isinstance(key, str) for key in value)
     return tuple(value) if is_keys else None
@@ -267,5 +321,6 @@ def _keys(value: Any) -> tuple[str, ...] | None:
 _READERS: dict[Any, Callable[[Any], Any]] = {
     float: _number,
     str: _text,
+    bool: _truth,
     tuple[str, ...]: _keys,
 }

@@ -16,6 +16,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, assert_never
 
 from labapp.checker.history import (
+    Answered,
     Attempt,
     BrokerState,
     DeadLettered,
@@ -31,6 +32,9 @@ from labapp.checker.history import (
     Result,
     Sent,
     TaskEvent,
+    TimeTravel,
+    WorkerStarted,
+    WorkerStruck,
 )
 
 if TYPE_CHECKING:
@@ -178,6 +182,8 @@ class _Ledger:
                 self._doubts.append(event)
             case Attempt() | BrokerState() | Mark() | TaskEvent() | Note():
                 pass  # for the reader, not for the verdict
+            case Answered() | WorkerStarted() | WorkerStruck() | TimeTravel():
+                pass  # for drawings
             case _:
                 assert_never(event)
 

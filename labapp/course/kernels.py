@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.5  # a dead kernel is noticed within two of these
 START_SECONDS = 60.0
 # A lesson must find the stack that was started for it, not one that the shell knows of.
-_OTHER_STACK = ("LAB_BROKER_URL", "LAB_WORLD_URL", "LAB_NODE_URLS", "LAB_CONTROL_TOKEN")
+_OTHER_STACK = (
+    "LAB_BROKER_URL",
+    "LAB_WORLD_URL",
+    "LAB_MAIL_URL",
+    "LAB_NODE_URLS",
+    "LAB_CONTROL_TOKEN",
+)
 
 
 class KernelDied(Exception):
@@ -147,6 +153,7 @@ def kernel_variables(stack: Stack, home: Path) -> dict[str, str]:
         "CELERY_BROKER_URL": stack.broker_url(0),
         "CELERY_RESULT_BACKEND": stack.broker_url(0),
         "PARTNER_URL": f"{stack.world_url}/live",
+        "MAIL_URL": stack.mail_login("live"),
     }
 
 

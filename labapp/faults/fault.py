@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from labapp.errors import LabError
+from labapp.world.kinds import Kind, named
 from labapp.world.rules import Do, Point, Rule
 
 
@@ -34,6 +35,21 @@ class Action(StrEnum):
     """SIGQUIT: cold shutdown; what runs is cancelled."""
     TERM_KILL = "TERM, then kill"
     """SIGTERM, and SIGKILL before the running tasks have finished (a grace period too short)."""
+    PUBLISH_TWICE = "publish the message again"
+    """Its task is published once more with the same task id: another delivery tag."""
+    REDELIVER = "redeliver the message"
+    """Its time is up while it is at work: the same message, with the same delivery tag."""
+    CRASH_BROKER = "crash the broker"
+    """SIGKILL the broker, and start it again with what is left of its data."""
+    CUT_OFF = "cut the worker off the broker"
+    """Close the worker's connections to the broker and let it open no new ones, until another
+    worker has taken over."""
+    STALL = "stall the link to the broker"
+    """The same, but the connections stay open, and nothing passes."""
+    SLOW_LINK = "slow link"
+    """What passes between worker and broker comes later, from the start on."""
+    SLOW_PARTNER = "slow partner"
+    """The requests stay open while hours pass; then they are answered."""
     DROP_REPLY = "drop the reply"
     """The connection closes without an answer; the worker lives on."""
     ANSWER = "answer"
@@ -43,24 +59,57 @@ class Action(StrEnum):
 
     @property
     def on_processes(self) -> bool:
-        """Whether a node has to act; the world alone does the others."""
+        """Whether the conductor has to act; the world alone does the others."""
         return self not in (Action.DROP_REPLY, Action.ANSWER, Action.NEVER_ANSWER)
+
+    @property
+    def duplicates(self) -> bool:
+        """Whether it makes a second copy of one message, and ends nothing."""
+        return self in (Action.PUBLISH_TWICE, Action.REDELIVER)
+
+    @property
+    def on_link(self) -> bool:
+        """Whether it is about the link between worker and broker."""
+        return self in (Action.CUT_OFF, Action.STALL, Action.SLOW_LINK)
+
+    @property
+    def takes_over(self) -> bool:
+        """Whether another worker drains the queue while the first is out of reach."""
+        return self in (Action.PAUSE, Action.CUT_OFF, Action.STALL)
 
     @property
     def ends_worker(self) -> bool:
         """Whether the worker is gone afterwards."""
-        return self in (Action.KILL_WORKER, Action.TERM, Action.QUIT, Action.TERM_KILL)
+        return self in (
+            Action.KILL_WORKER,
+            Action.TERM,
+            Action.QUIT,
+            Action.TERM_KILL,
+            Action.CRASH_BROKER,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """Which effect: of a business key, or the nth one, or any ``count`` that are open together."""
+    """Which effect: of a business key, or the nth one, or any ``count`` that are open together;
+    of a file also the moment at which ``after_bytes`` of it are written, and no more."""
 
     key: str = ""
     nth: int = 0
     count: int = 1
+    kind: Kind = Kind.CHARGE
+    after_bytes: int = 0
+
+    @property
+    def name(self) -> str:
+        """What the history calls the effect of this key."""
+        return named(self.kind, self.key)
 
     def __str__(self) -> str:
+        if self.after_bytes:
+            return f"{self.after_bytes} bytes of the {self.name}"
+        if self.kind is not Kind.CHARGE:
+            return f"the {self.name}"
         if self.key:
             return f"the charge of {self.key}"
         if self.nth:
@@ -70,9 +119,36 @@ class Effect:
 
 def charge_of(key: str) -> Effect:
     """The charge of this order."""
+    return Effect(key=an_order(key, Kind.CHARGE))
+
+
+def mail_of(key: str) -> Effect:
+    """The mail whose header X-Entity-Ref-ID, or else whose subject, is this order."""
+    return Effect(key=an_order(key, Kind.MAIL), kind=Kind.MAIL)
+
+
+def file_of(key: str, *, after_bytes: int = 0) -> Effect:
+    """The file whose name, without its last suffix, is this order: ``order-3.pdf``.
+
+    Args:
+        key: the order.
+        after_bytes: strike when so many bytes of it are on disk, and no more (a torn file);
+            such a moment is named with ``after=``.
+    """
+    whole = isinstance(after_bytes, int) and not isinstance(after_bytes, bool)
+    if not whole or after_bytes < 0:
+        raise LabError(
+            f"a file is not torn after {after_bytes!r} bytes",
+            hint='count them from 1: after=file_of("order-3", after_bytes=4096)',
+        )
+    return Effect(key=an_order(key, Kind.FILE), kind=Kind.FILE, after_bytes=after_bytes)
+
+
+def an_order(key: str, kind: Kind) -> str:
+    """The key.  Raises LabError where it is none."""
     if not isinstance(key, str) or not key:
-        raise LabError(f"{key!r} is no order", hint='name one as it is sent: charge_of("order-3")')
-    return Effect(key=key)
+        raise LabError(f"{key!r} is no order", hint=f'name one as it is sent: {kind}_of("order-3")')
+    return key
 
 
 def nth_charge(number: int) -> Effect:
@@ -102,10 +178,22 @@ class Moment:
     def rules(self, do: Do, times: int) -> Rule:
         """The world's rule for this moment."""
         effect = self.effect
-        return Rule(self.point, do, key=effect.key, nth=effect.nth, times=times * effect.count)
+        return Rule(
+            Point.DURING if effect.after_bytes else self.point,
+            do,
+            key=effect.key,
+            nth=effect.nth,
+            times=times * effect.count,
+            kind=effect.kind,
+            after_bytes=effect.after_bytes,
+        )
 
 
 Which = Effect | Sequence[Effect] | None
+MAIL_REPLIES = (421, 450, 451, 452, 550, 552, 554)
+"""SMTP reply codes that may follow a message."""
+MOST_MINUTES = 7 * 24 * 60
+"""How long a charge may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +208,10 @@ class Fault:
         give_up_after: with ``every_time``: attempts after which the run stops waiting for an end.
         status: HTTP status of ``Action.ANSWER``.
         retry_after: seconds in its ``Retry-After`` header.
-        delay: seconds before a late answer.
+        delay: seconds before a late answer, or by which a slow link is slow in each direction.
+        aof: with ``Action.CRASH_BROKER``: whether the broker keeps an append-only file.
         times: how often an answer is given.
+        passes: with ``Action.SLOW_PARTNER``: seconds that pass while the requests are open.
     """
 
     action: Action
@@ -132,6 +222,8 @@ class Fault:
     retry_after: int = 0
     delay: float = 0.0
     times: int = 1
+    aof: bool = True
+    passes: float = 0.0
 
     def __str__(self) -> str:
         when = " and ".join(map(str, self.moments)) or "now"
@@ -141,6 +233,8 @@ class Fault:
     @property
     def name(self) -> str:
         """The action in words."""
+        if self.action is Action.CRASH_BROKER and not self.aof:
+            return f"{self.action} without AOF"
         if self.action is not Action.ANSWER:
             return str(self.action)
         return f"answer {self.status}" if self.status else "answer late"
@@ -154,6 +248,16 @@ class Fault:
     def keys(self) -> tuple[str, ...]:
         """Business keys it names."""
         return tuple(moment.effect.key for moment in self.moments if moment.effect.key)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The same, as the history calls their effects."""
+        return tuple(moment.effect.name for moment in self.moments if moment.effect.key)
+
+    @property
+    def kinds(self) -> set[Kind]:
+        """Kinds of effect at which it strikes."""
+        return {moment.effect.kind for moment in self.moments}
 
     def rules(self) -> list[Rule]:
         """What the world is armed with."""
@@ -176,7 +280,13 @@ def moments(after: Which, before: Which) -> tuple[Moment, ...]:
         for point, which in ((Point.AFTER, after), (Point.BEFORE, before))
         for effect in listed(which)
     )
-    keys = [moment.effect.key for moment in found if moment.effect.key]
+    for moment in found:
+        if moment.effect.after_bytes and moment.point is Point.BEFORE:
+            raise LabError(
+                f"no moment is {moment}",
+                hint=f"write after={moment.effect.kind}_of(…, after_bytes=…)",
+            )
+    keys = [moment.effect.name for moment in found if moment.effect.key]
     if twice := [key for key in keys if keys.count(key) > 1]:
         raise LabError(
             f"{twice[0]} is named twice", hint="a charge is in flight once: after or before"
@@ -259,6 +369,80 @@ def stop(
     return Fault(action, moments(after, before))
 
 
+def duplicate(kind: str, *, after: Which = None, before: Which = None) -> Fault:
+    """Make a second copy of a message while its task is at work, which goes on.
+
+    Args:
+        kind: ``"published"``: its task is published again with the same task id, as a client does
+            that retries; ``"redelivered"``: its visibility timeout passes, and the broker hands the
+            same message out again (needs late acknowledgement).
+        after: the charge in flight, recorded.
+        before: the charge in flight, not recorded.
+    """
+    kinds = {"published": Action.PUBLISH_TWICE, "redelivered": Action.REDELIVER}
+    if kind not in kinds:
+        raise LabError(f"duplicate({kind!r}) is not known", hint=f"use one of {sorted(kinds)}")
+    found = needed(moments(after, before), "duplicate")
+    if len(found) != 1 or found[0].effect.count != 1:
+        raise LabError("duplicate copies one message", hint="name exactly one, after or before")
+    return Fault(kinds[kind], found)
+
+
+def slow_partner(*, minutes: float, after: Which = None, before: Which = None) -> Fault:
+    """The partner takes so many minutes over each of these charges, and then answers.
+
+    Nobody waits for them: time travels while the charges are open.  Name as many as the worker
+    runs at a time, or a multiple of that: time passes for each lot, in the order named.
+
+    Args:
+        minutes: how long one charge takes.
+        after: charges that are recorded when the time begins to pass.
+        before: charges that are recorded when it has passed.
+    """
+    if not 0 < minutes <= MOST_MINUTES:
+        raise LabError(
+            f"a charge cannot take {minutes:g} minutes",
+            hint=f"slow_partner(minutes=90, …); at most {MOST_MINUTES} (a week)",
+        )
+    found = needed(moments(after, before), "slow_partner")
+    if not all(moment.effect.key for moment in found):
+        raise LabError("slow_partner needs charges by name", hint='before=charge_of("order-3")')
+    return Fault(Action.SLOW_PARTNER, found, passes=minutes * 60.0)
+
+
+def crash_broker(*, after: Which = None, before: Which = None, aof: bool = True) -> Fault:
+    """SIGKILL the broker while the named charges are in flight, and start it again.
+
+    The run gets a broker of its own.  Its worker is killed, too, whatever became of it: one that
+    loses its broker ends by itself or does not, by chance.
+
+    Args:
+        after: charges in flight whose effect is recorded.
+        before: charges in flight whose effect is not recorded.
+        aof: whether the broker keeps an append-only file; without it, it comes back empty.
+    """
+    return Fault(Action.CRASH_BROKER, needed(moments(after, before), "crash_broker"), aof=aof)
+
+
+def cut_off(*, after: Which = None, before: Which = None, stall: bool = False) -> Fault:
+    """Cut the worker off the broker; time passes, another one takes over, the first comes back.
+
+    Args:
+        after: charges in flight whose effect is recorded.
+        before: charges in flight whose effect is not recorded.
+        stall: leave the connections open, but let nothing pass.
+    """
+    action = Action.STALL if stall else Action.CUT_OFF
+    return Fault(action, needed(moments(after, before), "cut_off"))
+
+
+def slow_link(seconds: float) -> Fault:
+    """Everything between worker and broker comes ``seconds`` later, in each direction."""
+    if not 0 < seconds <= 1:
+        raise LabError("a slow link is slow by up to one second", hint="slow_link(0.05)")
+    return Fault(Action.SLOW_LINK, delay=seconds)
+
+
 def drop_reply(*, after: Which = None, before: Which = None) -> Fault:
     """Close the connection without an answer; after: the charge has happened all the same."""
     return Fault(Action.DROP_REPLY, needed(moments(after, before), "drop_reply"))
@@ -267,11 +451,26 @@ def drop_reply(*, after: Which = None, before: Which = None) -> Fault:
 def answer(
     status: int, *, after: Which = None, before: Which = None, retry_after: int = 0, times: int = 1
 ) -> Fault:
-    """Answer with an error status (500, 503, 429 with ``retry_after`` seconds), ``times`` times."""
+    """Answer with an error status (500, 503, 429 with ``retry_after`` seconds), ``times`` times.
+
+    A mail server answers with SMTP's own codes: 451 (try later), 550 (never), …"""
     if not 400 <= status <= 599:
         raise LabError(f"{status} is no error status", hint="use one from 400 to 599")
     found = needed(moments(after, before), "answer")
+    if any(moment.effect.kind is Kind.MAIL for moment in found):
+        for_mail(status, retry_after)
     return Fault(Action.ANSWER, found, status=status, retry_after=retry_after, times=times)
+
+
+def for_mail(status: int, retry_after: int) -> None:
+    """Raises LabError for what no mail server answers to a message (RFC 5321, 4.3.2, DATA)."""
+    if status not in MAIL_REPLIES:
+        raise LabError(
+            f"{status} is no answer to a mail",
+            hint="use 451 (try later) or 550 (never); known: " + ", ".join(map(str, MAIL_REPLIES)),
+        )
+    if retry_after:
+        raise LabError("a mail server sends no Retry-After", hint="leave retry_after out")
 
 
 def late(seconds: float, *, after: Which = None, before: Which = None, times: int = 1) -> Fault:

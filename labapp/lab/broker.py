@@ -143,6 +143,15 @@ class Broker:
         return [str(json.loads(raw)["status"]) for raw in stored if raw]
 
     @answering
+    def expire_results(self) -> int:
+        """Time travel: every stored result reaches its expiry now; how many there were."""
+        found = list(self.redis.scan_iter(match=RESULT + "*", count=1000))
+        with self.redis.pipeline(transaction=True) as pipe:
+            for key in found:
+                pipe.expire(key, 0)
+            return sum(pipe.execute())
+
+    @answering
     def index_size(self) -> int:
         """Number of entries in ``unacked_index``."""
         return int(self.redis.zcard("unacked_index"))
@@ -159,6 +168,21 @@ class Broker:
                 pipe.zincrby("unacked_index", -seconds, tag)
             pipe.execute()
         return chosen
+
+    def overdue(self, tags: Iterable[str], seconds: float) -> bool:
+        """Whether one of these messages was fetched longer ago than this many seconds."""
+        return bool(self.overdue_among(tags, seconds))
+
+    @answering
+    def overdue_among(self, tags: Iterable[str], seconds: float) -> list[str]:
+        """Those of these messages that were fetched longer ago than this many seconds."""
+        asked = list(tags)
+        with self.redis.pipeline(transaction=True) as pipe:
+            for tag in asked:
+                pipe.zscore("unacked_index", tag)
+            scores = zip(asked, pipe.execute(), strict=True)
+        latest = time.time() - seconds
+        return [tag for tag, score in scores if score is not None and score < latest]
 
     def _tags(self) -> list[str]:
         """Delivery tags of everything unacknowledged, oldest first."""

@@ -13,14 +13,20 @@ import time
 from labapp.checker.history import FaultFired
 from labapp.errors import LabError
 from labapp.faults import Action, Fault
+from labapp.lab.disturb import surround
 from labapp.lab.drain import drain
 from labapp.lab.drawing import recorded
 from labapp.lab.field import Field
+from labapp.lab.passing import let_wait, take_long
 from labapp.lab.reading import read
 from labapp.lab.run import Plan, Run
 from labapp.lab.session import Session
 from labapp.lab.strike import Unfired, strike
 from labapp.stack.control import Gone
+from labapp.world.kinds import Kind
+
+MOST_SECONDS = 7 * 24 * 3600
+"""How long a countdown may be."""
 
 
 def conduct(session: Session, plan: Plan) -> Run:
@@ -38,6 +44,8 @@ def conduct(session: Session, plan: Plan) -> Run:
             fault and the worker do not fit, the stack is gone).
     """
     check_fit(plan)
+    check_waiting(plan)
+    check_expected(session, plan)
     field = Field(session, plan)
     try:
         clean(field)
@@ -66,14 +74,16 @@ def check_fit(plan: Plan) -> None:
     fault, worker = plan.fault, plan.worker
     if fault is None or not fault.action.on_processes:
         return
-    one_child = fault.action is Action.KILL_CHILD
-    if one_child and worker.pool != "prefork":
+    one_child = fault.action is Action.KILL_CHILD or fault.action.duplicates
+    if fault.action is Action.KILL_CHILD and worker.pool != "prefork":
         raise LabError(
             f"kill child needs a pool with child processes, and {worker.pool} has none",
             hint="use kill_worker, or start the worker with pool='prefork'",
         )
     at_a_time = 1 if worker.pool == "solo" else worker.concurrency
-    if not one_child and fault.moments and fault.in_flight != at_a_time:
+    whole_lots = fault.action is Action.SLOW_PARTNER and fault.in_flight % at_a_time == 0
+    in_lots = whole_lots or fault.in_flight == at_a_time
+    if not one_child and fault.moments and not in_lots:
         raise LabError(
             f"the worker runs {at_a_time} task{'s' if at_a_time > 1 else ''} at a time, "
             f"but the fault names {fault.in_flight} in flight",
@@ -82,21 +92,51 @@ def check_fit(plan: Plan) -> None:
         )
 
 
+def check_waiting(plan: Plan) -> None:
+    """Raises LabError where the plan's countdown, or its second app, cannot be had."""
+    if not 0 <= plan.countdown <= MOST_SECONDS:
+        raise LabError(
+            f"a countdown of {plan.countdown:g} seconds is none",
+            hint=f"countdown=90 * 60 waits 90 minutes; at most {MOST_SECONDS} (a week)",
+        )
+    if plan.countdown and plan.fault and plan.fault.action is Action.KILL_FETCHING:
+        raise LabError("a worker that is killed as it fetches holds nothing that waits")
+    if plan.beside is not None and (plan.fault is None or not plan.fault.moments):
+        raise LabError(
+            "a worker beside starts when the first one is at work",
+            hint='name a fault with a moment, e.g. slow_partner(minutes=90, before=charge_of("…"))',
+        )
+
+
+def check_expected(session: Session, plan: Plan) -> None:
+    """Raises LabError where the effects that are expected, the fault and the stack do not fit."""
+    if plan.fault is not None and (others := plan.fault.kinds - set(plan.expect)):
+        kind = min(others)
+        raise LabError(
+            f"the fault strikes at a {kind}, but the run does not expect one",
+            hint=f'expect="{kind}", or a list of the kinds that each task owes',
+        )
+    if Kind.MAIL in plan.expect and not session.stack.mail_url:
+        raise LabError("this stack has no mailbox", hint="tell its address by $LAB_MAIL_URL")
+
+
 def clean(field: Field) -> None:
     """Start clean, since the end of an earlier run may never have come; arm the world."""
     fault = field.plan.fault
     with field.timed("clean"):
         field.session.clean()
         field.boot = field.world.arm(fault.rules() if fault else []).boot
+        surround(field)
 
 
 def begin(field: Field) -> None:
     """Send the work, then start the worker."""
     fault = field.plan.fault
     with field.timed("publish"):
-        field.session.publisher(field.plan.module)  # imports the module, if it is new
+        field.publisher()  # imports the module, if it is new
         field.begun = time.time()
-        if fault is None or fault.action is not Action.KILL_FETCHING:
+        at_once = not field.plan.countdown
+        if at_once and (fault is None or fault.action is not Action.KILL_FETCHING):
             field.publish()
     with field.timed("start"):
         field.start_worker()
@@ -105,7 +145,11 @@ def begin(field: Field) -> None:
 def strike_and_read(field: Field) -> None:
     """Everything from the ready worker to the last reading."""
     fault = field.plan.fault
-    if fault is not None and fault.action.on_processes:
+    if field.plan.countdown:
+        let_wait(field)
+    if fault is not None and fault.action is Action.SLOW_PARTNER:
+        take_long(field, fault)
+    elif fault is not None and fault.action.on_processes:
         strike(field, fault)
     with field.timed("drain"):
         drained = drain(field)
@@ -123,7 +167,7 @@ def require_used(field: Field, fault: Fault) -> None:
     """
     if not all(field.read_world().fired):
         raise Unfired(f"{fault} never came")
-    field.note(FaultFired(field.now(), fault.name, fault.keys))
+    field.note(FaultFired(field.now(), fault.name, fault.names))
 
 
 def end(field: Field) -> None:
@@ -134,5 +178,4 @@ def end(field: Field) -> None:
         with contextlib.suppress(LabError):  # after the workers: a dropped request fails its task
             field.world.arm([])
             field.world.drop()
-    field.world.close()
-    field.inspector.close()
+    field.close()

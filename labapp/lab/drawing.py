@@ -1,14 +1,16 @@
-"""What only a drawing needs: the broker's steps and Celery's events, put into the history.
+"""What only a drawing needs: the broker's steps, whose they were, and Celery's events.
 
 Used by ``labapp.lab.conductor`` for runs that ask for it; the verdict does not look at it.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from labapp.checker.history import Mark, TaskEvent
+from labapp.errors import LabError
 from labapp.lab.events import EventRecorder
 from labapp.lab.field import Field
 from labapp.lab.monitor import Monitor
@@ -24,9 +26,13 @@ def recorded(field: Field) -> Iterator[None]:
     try:
         yield
     finally:
+        for running in field.live:
+            with contextlib.suppress(LabError):  # it, or its node, is gone
+                field.meet(running)
         for step in monitor.stop():
             if key := field.keys.get(step.task_id):
-                field.note(Mark(step.at - field.begun, key, step.step))
+                worker = field.addresses.get(step.client, "")
+                field.note(Mark(step.at - field.begun, key, step.step, worker))
         for event in events.stop():
             if key := field.keys.get(event.task_id):
                 field.note(TaskEvent(event.at - field.begun, key, event.name))

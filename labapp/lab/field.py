@@ -6,19 +6,34 @@ steps (``strike``, ``drain``, ``reading``); nobody else needs it.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from labapp.checker.history import BrokerState, Doubt, Event, Restored, Sent
-from labapp.lab.broker import Contents, Message
+from labapp.checker.history import (
+    BrokerState,
+    Doubt,
+    Event,
+    Restored,
+    Sent,
+    TimeTravel,
+    WorkerStarted,
+    WorkerStruck,
+)
+from labapp.errors import LabError
+from labapp.lab.broker import Broker, Contents, Message
+from labapp.lab.forward import EventForwarder
 from labapp.lab.inspector import Inspector
-from labapp.lab.run import Plan, Run
-from labapp.lab.session import Session
-from labapp.node.client import StartedWorker
+from labapp.lab.publisher import Publisher
+from labapp.lab.run import Plan, Run, WorkerSettings
+from labapp.lab.session import Session, broker_environment
+from labapp.node.client import OpenLink, StartedBroker, StartedWorker
+from labapp.node.link import Way
 from labapp.node.workers import QUIET, WorkerSpec
 from labapp.stack.control import Gone
 from labapp.world.client import HeldRequest, Reading
+from labapp.world.kinds import named
 
 LOG_LINES = 40
 """Lines of each worker's log that a run keeps."""
@@ -45,6 +60,20 @@ class Field:
         self.live: list[StartedWorker] = []
         """Workers that run, the one that faults strike first."""
         self.paused: list[tuple[StartedWorker, tuple[HeldRequest, ...]]] = []
+        self.settings: dict[str, WorkerSettings] = {}
+        """How each worker was started, by its name on its node."""
+        self.numbered: dict[str, str] = {}
+        """w1, w2, … in order of start, by the worker's name on its node."""
+        self.addresses: dict[str, str] = {}
+        """Whose connection to the broker (w1, …), by its address; as far as it was looked up."""
+        self.gone: list[StartedWorker] = []
+        """Workers that ended by themselves, where the experiment expects that they may."""
+        self._own_broker: StartedBroker | None = None
+        self._own_publisher: Publisher | None = None
+        self._forwarder: EventForwarder | None = None
+        self._link: OpenLink | None = None
+        self.broker_is_down = False
+        """Whether this run's own broker is killed and not started again."""
         self.visibility_timeout = 0.0
         """Seconds, as the worker started last has it."""
         self.boot = ""
@@ -53,17 +82,42 @@ class Field:
 
     # Sending and workers
 
-    def publish(self) -> None:
-        """Send the work, and note what is expected of it."""
+    def publish(self, countdown: float = 0.0) -> None:
+        """Send the work, to run in so many seconds, and note what is expected of it."""
         plan = self.plan
-        ids = self.session.publisher(plan.module).send(plan.task, plan.work)
-        for task_id, call in zip(ids, plan.work, strict=True):
-            self.keys[task_id] = str(call[0])
-            self.note(Sent(self.now(), str(call[0]), task_id))
+        ids = self.publisher().send(plan.task, plan.work, countdown=countdown)
+        sent = {task_id: str(call[0]) for task_id, call in zip(ids, plan.work, strict=True)}
+        self.keys.update(sent)
+        for kind in plan.expect:
+            for task_id, key in sent.items():
+                self.note(Sent(self.now(), named(kind, key), task_id))
 
-    def start_worker(self) -> StartedWorker:
-        """Start a worker and wait until it is ready.  Raises LabError where it exits at start."""
-        settings = self.plan.worker
+    def publisher(self) -> Publisher:
+        """The process that sends, to this run's broker.  Raises LabError as `Publisher` does."""
+        if self._own_broker is None:
+            return self.session.publisher(self.plan.module)
+        if self._own_publisher is None:
+            env = self.session.environment(
+                f"{self.session.stack.world_url}/{self.session.lease.name}"
+            )
+            self._own_publisher = Publisher(
+                self.plan.module, env | broker_environment(self.broker.url)
+            )
+        return self._own_publisher
+
+    def publish_again(self, key: str) -> None:
+        """Send the task of this key once more, with the same task id."""
+        task_id = next(i for i, known in self.keys.items() if known == key)
+        call = next(call for call in self.plan.work if str(call[0]) == key)
+        self.publisher().send(self.plan.task, [call], [task_id])
+
+    def start_worker(self, settings: WorkerSettings | None = None) -> StartedWorker:
+        """Start a worker, the plan's or one with these settings, and wait until it is ready.
+
+        Raises:
+            LabError: it exits at start.
+        """
+        settings = settings or self.plan.worker
         spec = WorkerSpec(
             name=self.session.worker_name(),
             module=self.plan.module.name,
@@ -71,28 +125,56 @@ class Field:
             concurrency=settings.concurrency,
             pool=settings.pool,
             settings=settings.settings,
-            env={**self.session.environment(self.world.partner_url), **settings.env},
+            env=self._environment(settings),
             arguments=(*QUIET, "--task-events"),  # for Flower; no verdict looks at them
             warm=self.session.warm,
             lease=self.session.lease.name,
         )
+        began = self.now()
         worker = self.nodes.start(spec)
+        self.numbered[worker.name] = f"w{len(self.run.commands) + 1}"
+        early = not worker.acks_late(self.plan.task)
+        self.note(WorkerStarted(began, self.numbered[worker.name], early))
         self.live.append(worker)
+        self.settings[worker.name] = settings
         self.visibility_timeout = float(worker.report["visibility_timeout"])
         self.run.commands.append(spec.command())
         return worker
 
-    def kill(self, worker: StartedWorker) -> None:
-        """SIGKILL the whole worker; done when it is reaped and the broker has noticed, too."""
+    def _environment(self, settings: WorkerSettings) -> dict[str, str]:
+        """What a worker is told; only the first one reaches the broker through the link."""
+        linked = self._link is not None and not self.run.commands
+        url = self._link.url if self._link is not None and linked else self.broker.url
+        ours = self.session.environment(self.world.partner_url) | broker_environment(url)
+        return {**ours, **settings.env}
+
+    def kill(
+        self, worker: StartedWorker, as_step: str = "killed", keys: Iterable[str] = ()
+    ) -> None:
+        """SIGKILL the whole worker; done when it is reaped and the broker, if up, has noticed.
+
+        ``as_step`` says in the history what became of it ("ended" where it had ended before), and
+        ``keys`` whose tasks it struck, where not all that it had in hand."""
         self.live.remove(worker)
         self._keep_log(worker)
-        self.broker.wait_gone(self.nodes.kill(worker))
+        self.struck(worker, as_step, keys)
+        clients = self.nodes.kill(worker)
+        self.met(worker, clients)
+        if not self.broker_is_down:
+            self.broker.wait_gone(clients)
 
     def kill_all(self) -> None:
         """SIGKILL every worker that is left, paused ones included."""
-        for worker in [*self.live, *(worker for worker, _ in self.paused)]:
+        for worker in [*self.live, *self.gone, *(worker for worker, _ in self.paused)]:
             self._keep_log(worker)
             self.nodes.kill(worker)
+
+    def pause(self, worker: StartedWorker, main_only: bool = False) -> list[str]:
+        """SIGSTOP the worker, or its main process only; its ends of its broker connections."""
+        told = self.nodes.verb(worker, "pause", main_only=main_only)
+        clients: list[str] = told["clients"]
+        self.met(worker, clients)
+        return clients
 
     def _keep_log(self, worker: StartedWorker) -> None:
         self.run.logs.append(self.nodes.verb(worker, "log", lines=LOG_LINES)["tail"])
@@ -116,6 +198,65 @@ class Field:
                 raise Gone("the node was restarted during the run")
             if known[name]["state"] == "exited":
                 raise Gone(f"a worker exited by itself (status {known[name]['exit_status']})")
+
+    def exit_status(self, worker: StartedWorker) -> int | None:
+        """The exit status of a worker that has ended by itself; None where it runs."""
+        known = {w["name"]: w for w in self.session.workers()}
+        status: int | None = known.get(worker.name, {}).get("exit_status")
+        return status
+
+    # A broker of its own, and a link that can be cut
+
+    def own_broker(self, aof: bool) -> None:
+        """Start a broker for this run alone, and use it from now on."""
+        self._own_broker = self.nodes.start_broker(self.session.lease.name, aof)
+        self.broker = Broker(f"{self._own_broker.url}/0")
+        session = self.session
+        self._forwarder = EventForwarder(
+            self.broker.url, session.broker.url, session.lease.database
+        )
+        self._inspect_anew()
+
+    def kill_broker(self) -> None:
+        """SIGKILL this run's own broker."""
+        if self._own_broker is not None:
+            self.nodes.kill_broker(self._own_broker)
+            self.broker_is_down = True
+
+    def restart_broker(self) -> None:
+        """Start this run's own broker again, with what is left of its data."""
+        if self._own_broker is not None:
+            self.nodes.restart_broker(self._own_broker)
+            self.broker_is_down = False
+        self._inspect_anew()
+
+    def _inspect_anew(self) -> None:
+        self.inspector.close()
+        self.inspector = Inspector(self.broker.url)
+
+    def open_link(self) -> None:
+        """Open a link to the broker; the worker started first goes through it."""
+        self._link = self.nodes.open_link(self.session.lease.name, self.broker.url)
+
+    def set_link(self, way: Way, delay: float = 0.0) -> list[str]:
+        """Cut, stall, slow down or mend the link; the broker's ends of what this hit."""
+        return self.nodes.set_link(self._link, way, delay) if self._link is not None else []
+
+    def close(self) -> None:
+        """End what the run had of its own, and close its connections."""
+        if self._own_publisher is not None:
+            self._own_publisher.close()
+        if self._forwarder is not None:
+            self._forwarder.close()
+        with contextlib.suppress(LabError):  # a node that is gone has taken them along
+            if self._link is not None:
+                self.nodes.close_link(self._link)
+            if self._own_broker is not None:
+                self.nodes.end_broker(self._own_broker)
+        if self._own_broker is not None:
+            self.broker.close()
+        self.world.close()
+        self.inspector.close()
 
     # Looking
 
@@ -142,20 +283,56 @@ class Field:
         """The business key of a message."""
         return self.keys.get(message.task_id) or message.first or message.task_id
 
+    def names(self, key: str) -> tuple[str, ...]:
+        """What the history calls the effects that a task of this business key owes."""
+        return tuple(named(kind, key) for kind in self.plan.expect)
+
     # Time travel
 
-    def travel(self) -> None:
-        """Let the visibility timeout pass for everything unacknowledged."""
+    def pass_time(self, seconds: float, timeout: float) -> bool:
+        """Let so many seconds pass for everything unacknowledged.
+
+        Args:
+            seconds: how many.
+            timeout: the visibility timeout of whoever sweeps next, in seconds.
+
+        Returns:
+            Whether a message is overdue by now.
+        """
         unacked = self.broker.contents().unacked
+        self.note(TimeTravel(self.now(), seconds))
+        self.broker.travel(seconds, unacked)
+        late = self.broker.overdue_among(unacked, timeout)
+        self.restored([unacked[tag] for tag in late])
+        return bool(late)
+
+    def travel(self, tags: Iterable[str] | None = None) -> None:
+        """Let the visibility timeout pass for everything unacknowledged, or for these tags."""
+        held = self.broker.contents().unacked
+        unacked = {tag: held[tag] for tag in (held if tags is None else tags) if tag in held}
+        self.note(TimeTravel(self.now(), self.visibility_timeout))
         self.broker.travel(self.visibility_timeout + 1, unacked)
         self.restored(list(unacked.values()))
 
     def restored(self, messages: Sequence[Message]) -> None:
         """Note that these messages come back."""
         if messages:
-            self.note(Restored(self.now(), tuple(map(self.key, messages))))
+            names = [name for message in messages for name in self.names(self.key(message))]
+            self.note(Restored(self.now(), tuple(names)))
 
     # The history
+
+    def struck(self, worker: StartedWorker, step: str, keys: Iterable[str] = ()) -> None:
+        """Note what is done to a worker now, for drawings; see `WorkerStruck`."""
+        self.note(WorkerStruck(self.now(), self.numbered[worker.name], step, tuple(keys)))
+
+    def meet(self, worker: StartedWorker) -> None:
+        """Look up a worker's connections to the broker, for drawings."""
+        self.met(worker, self.nodes.verb(worker, "clients")["clients"])
+
+    def met(self, worker: StartedWorker, clients: Iterable[str]) -> None:
+        """Keep in mind whose these broker connections are, for drawings."""
+        self.addresses.update(dict.fromkeys(clients, self.numbered[worker.name]))
 
     def note(self, event: Event) -> None:
         """Add an event to the history."""

@@ -1,8 +1,8 @@
 """Asks workers what they are doing, with Celery's own remote control.
 
-The commands behind ``celery inspect active`` and ``inspect reserved``: an empty ``unacked`` is not
-idleness, since after a redelivery the first acknowledgement removes the second copy's entry while
-that copy may still run.  Spoken with kombu's mailbox and not through a Celery app, because an app
+The commands behind ``celery inspect active``, ``reserved`` and ``scheduled``: an empty ``unacked``
+is not idleness, since after a redelivery the first acknowledgement removes the second copy's entry
+while that copy may still run.  Spoken with kombu's mailbox and not through a Celery app, because an app
 takes its broker from ``$CELERY_BROKER_URL``, whatever it is told.  Used by
 ``labapp.lab.conductor``.
 """
@@ -20,7 +20,7 @@ from labapp.lab.broker import unreachable
 
 REPLY_DEADLINE = 2.0
 """Seconds to wait for a worker's answer (some milliseconds; more on a loaded machine)."""
-COMMANDS = ("active", "reserved")
+COMMANDS = ("active", "reserved", "scheduled")
 
 
 class Inspector:
@@ -38,7 +38,7 @@ class Inspector:
         self._mailbox = mailbox(self._connection)
 
     def busy(self, hostnames: Sequence[str]) -> set[str] | None:
-        """Ids of the tasks that these workers run or have reserved.
+        """Ids of the tasks that these workers run, have reserved or hold back for a countdown.
 
         None where one of them does not answer in time.  Raises Gone where the broker does not."""
         if not hostnames:
@@ -48,7 +48,7 @@ class Inspector:
             answers = self._ask(command, list(hostnames))
             if set(answers) != set(hostnames):
                 return None
-            ids.update(request["id"] for tasks in answers.values() for request in tasks)
+            ids.update(task_id(entry) for tasks in answers.values() for entry in tasks)
         return ids
 
     def _ask(self, command: str, hostnames: list[str]) -> dict[str, list[dict[str, Any]]]:
@@ -62,3 +62,9 @@ class Inspector:
     def close(self) -> None:
         """Close the connection."""
         self._connection.release()  # type: ignore[no-untyped-call]
+
+
+def task_id(entry: dict[str, Any]) -> str:
+    """The id in an entry of these answers; ``scheduled`` wraps its requests."""
+    request: dict[str, Any] = entry.get("request", entry)
+    return str(request["id"])

@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -48,11 +48,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One step of one message; ``at`` in seconds since the epoch, by the broker's clock."""
+    """One step of one message; ``at`` in seconds since the epoch, by the broker's clock.
+
+    ``client``: address of the connection that asked for it."""
 
     at: float
     task_id: str
     step: Step
+    client: str
 
 
 def parse(line: str) -> Command | None:
@@ -94,9 +97,9 @@ class Steps:
             step: Step = "acknowledged"
             if pushed:
                 step = "redelivered" if command.name == "RPUSH" else "rejected"
-            yield Seen(removed.at, removed.task_id, step)
+            yield replace(removed, step=step)
         elif pushed:
-            yield Seen(command.at, pushed, "queued")
+            yield Seen(command.at, pushed, "queued", command.client)
         yield from self._unacked(command)
 
     def _unacked(self, command: Command) -> Iterator[Seen]:
@@ -106,11 +109,12 @@ class Steps:
             tag, payload = command.arguments[1:3]
             if task_id := self._message(json.dumps(json.loads(payload)[0])):
                 self.tasks[tag] = task_id
-                yield Seen(command.at, task_id, "fetched")
+                yield Seen(command.at, task_id, "fetched", command.client)
         elif command.name == "HDEL":
             task_id = self.tasks.get(command.arguments[1], "")
             if task_id:
-                self._removed[command.client] = Seen(command.at, task_id, "acknowledged")
+                seen = Seen(command.at, task_id, "acknowledged", command.client)
+                self._removed[command.client] = seen
 
     def _message(self, payload: str) -> str:
         """The task id of a message; empty where it is none (an answer to ``inspect``)."""

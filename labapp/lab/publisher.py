@@ -96,8 +96,20 @@ class Publisher:
             start_new_session=True,  # the kernel's interrupt button is not meant for it
         )
 
-    def send(self, task: str, calls: Sequence[tuple[Any, ...]]) -> list[str]:
+    def send(
+        self,
+        task: str,
+        calls: Sequence[tuple[Any, ...]],
+        ids: Sequence[str] | None = None,
+        countdown: float = 0.0,
+    ) -> list[str]:
         """Publish the task once for each tuple of arguments; the task ids, in order.
+
+        Args:
+            task: its name.
+            calls: arguments of each.
+            ids: task ids to use, as many as calls; by default new ones.
+            countdown: seconds before which they must not run; 0 for none.
 
         Raises:
             LabError: the module has no such task, or publishing failed.
@@ -109,7 +121,9 @@ class Publisher:
                 hint="keep the task's name as the starter has it",
             )
         try:
-            self._say({"task": task, "calls": [list(call) for call in calls]})
+            wanted = list(ids) if ids is not None else [None] * len(calls)
+            sent = {"task": task, "calls": [list(call) for call in calls], "ids": wanted}
+            self._say({**sent, "countdown": countdown or None})
             told = self._hear("to publish", SEND_DEADLINE)
         except BaseException:  # interrupted: a late answer must not be taken for the next one's
             self.close()

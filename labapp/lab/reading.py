@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 
-from labapp.checker.history import Attempt, Effect, Remaining, Result, Where
+from labapp.checker.history import Answered, Attempt, Effect, Remaining, Result, Where
 from labapp.lab.broker import Contents, Message
 from labapp.lab.drain import HORIZON
 from labapp.lab.field import Field
 from labapp.world.client import Reading
+from labapp.world.kinds import Kind
 
 
 def read(field: Field, drained: bool) -> None:
@@ -24,6 +25,8 @@ def read(field: Field, drained: bool) -> None:
     """
     contents = field.look("when the run was read")
     reading = field.read_world()
+    if Kind.FILE in field.plan.expect:
+        field.run.stored = tuple(field.world.files())
     read_effects(field, reading)
     if not drained:
         read_remaining(field, contents, reading)
@@ -37,22 +40,29 @@ def read_effects(field: Field, reading: Reading) -> None:
             field.note(Attempt(at - field.begun, key))
         elif kind == "effect":
             field.note(Effect(at - field.begun, key))
+        elif kind == "answered":
+            field.note(Answered(at - field.begun, key))
 
 
 def read_remaining(field: Field, contents: Contents, reading: Reading) -> None:
     """What is still in the broker or running."""
     running = {request.key for request in reading.held}
     for message in contents.queued:
-        field.note(Remaining(field.now(), field.key(message), "queue"))
+        remains(field, field.key(message), "queue")
     for message in contents.unacked.values():
-        place = place_of(message, field.key(message) in running)
-        field.note(Remaining(field.now(), field.key(message), place))
+        remains(field, field.key(message), place_of(message, field.key(message) in running))
     busy = field.busy()
     if busy is None:
         field.doubt("a worker did not say what it is doing")
         return
     for task_id in sorted(busy - contents.ids()):  # acknowledged early, and not ended
-        field.note(Remaining(field.now(), field.keys.get(task_id, task_id), "running"))
+        remains(field, field.keys.get(task_id, task_id), "running")
+
+
+def remains(field: Field, key: str, where: Where) -> None:
+    """Note where the message of this key still is: each effect that it owes is to come."""
+    for name in field.names(key):
+        field.note(Remaining(field.now(), name, where))
 
 
 def place_of(message: Message, running: bool) -> Where:
@@ -69,4 +79,5 @@ def read_results(field: Field) -> None:
         result = results.get(task_id, {"status": "PENDING"})
         body = result.get("result")
         error = str(body.get("exc_type", "")) if isinstance(body, dict) else ""
-        field.note(Result(field.now(), key, result["status"], error))
+        for name in field.names(key):
+            field.note(Result(field.now(), name, result["status"], error))

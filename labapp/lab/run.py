@@ -11,11 +11,15 @@ from typing import Any
 
 from labapp.checker.history import Attempt, BrokerState, History
 from labapp.checker.verdict import Verdict, judge
+from labapp.errors import LabError
 from labapp.faults import Fault
 from labapp.lab.publisher import Module
 from labapp.views.keys import fold
 from labapp.views.tables import NONE, Table
+from labapp.views.timeline import Timeline
 from labapp.views.verdict import VerdictView
+from labapp.world.kinds import Kind
+from labapp.world.store import StoredFile
 
 Work = Sequence[tuple[Any, ...]]
 """Arguments of each task to send; the first of them is the business key."""
@@ -49,12 +53,17 @@ class Plan:
         worker: how its workers are started.
         fault: what strikes; None for nothing.
         time_passes: whether time travels after the fault, so that unacknowledged messages are
-            overdue when the next worker starts.
+            overdue when the next worker starts; a number: so many seconds pass, and no more.
         survivor: whether a second worker runs, idle, when the fault strikes, and has to do the
             rescue; otherwise a new one is started afterwards.
+        beside: a worker of another app on the same broker, with settings of its own; it starts
+            when the first one is at work.
+        countdown: seconds before which no task may run, as its sender says; most of them pass by
+            time travel.
         drawing: whether the history also gets what a drawing needs: the broker's steps from
             MONITOR, and Celery's task events.  The verdict is the same.
         deadline: seconds that the queue may take to drain after the fault.
+        expect: kinds of effect that each task owes the world, one of each.
     """
 
     module: Module
@@ -62,10 +71,13 @@ class Plan:
     work: Work
     worker: WorkerSettings = WorkerSettings()
     fault: Fault | None = None
-    time_passes: bool = True
+    time_passes: bool | float = True
     survivor: bool = False
+    beside: WorkerSettings | None = None
+    countdown: float = 0.0
     drawing: bool = False
     deadline: float = 20.0
+    expect: tuple[Kind, ...] = (Kind.CHARGE,)
 
 
 class Run:
@@ -84,6 +96,7 @@ class Run:
         self.timings: dict[str, float] = {}
         self.commands: list[list[str]] = []
         self.logs: list[str] = []
+        self.stored: tuple[StoredFile, ...] = ()
 
     @property
     def judged(self) -> Verdict:
@@ -103,6 +116,29 @@ class Run:
             for state in self.history.of(BrokerState)
         ]
         return Table(("moment", "queue", "unacked"), rows, "What the broker held")
+
+    @property
+    def files(self) -> Table:
+        """The files that lay in the world when the run was read."""
+        rows = [
+            (file.name, str(file.size), "complete" if file.complete else "torn")
+            for file in self.stored
+        ]
+        return Table(("file", "bytes", "state"), rows, "What the world's files were like")
+
+    @property
+    def timeline(self) -> Timeline:
+        """What happened to each task, in order: a picture, and the same in words.
+
+        Raises:
+            LabError: the run was made without ``drawing=True``.
+        """
+        if not self.plan.drawing:
+            raise LabError(
+                "this run kept nothing to draw a timeline from",
+                hint="run it again with lab.run(…, drawing=True)",
+            )
+        return Timeline(self.history)
 
     def attempts(self, key: str) -> int:
         """How many requests for this business key reached the world."""

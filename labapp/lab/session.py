@@ -10,7 +10,7 @@ import itertools
 import os
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from labapp.lab.broker import Broker
 from labapp.lab.publisher import Module, Publisher
@@ -20,6 +20,13 @@ from labapp.world.client import WorldClient
 
 COLD_STARTS = "LAB_COLD_STARTS"
 """Environment variable: start every worker by the command line, in a fresh interpreter."""
+
+
+class Guest(Protocol):
+    """Whatever else runs for a session beside workers and publishers."""
+
+    def close(self) -> None:
+        """End it, and wait for it."""
 
 
 class Session:
@@ -40,6 +47,8 @@ class Session:
         self.warm = not os.environ.get(COLD_STARTS)
         """Whether workers may be forked from a process that has imported Celery already."""
         self._publishers: dict[Module, Publisher] = {}
+        self.guests: list[Guest] = []
+        """What ends when the session is cleaned or closed."""
         self._numbers = itertools.count(1)
 
     @property
@@ -53,11 +62,11 @@ class Session:
         return WorldClient(self.stack.world_url, self.stack.control_token, name)
 
     def environment(self, partner_url: str) -> dict[str, str]:
-        """What a worker of this session is told of broker, backend and partner."""
+        """What a worker of this session is told of broker, backend, partner and mailbox."""
         return {
-            "CELERY_BROKER_URL": self.broker.url,
-            "CELERY_RESULT_BACKEND": self.broker.url,
+            **broker_environment(self.broker.url),
             "PARTNER_URL": partner_url,
+            "MAIL_URL": self.stack.mail_login(partner_url.rpartition("/")[2]),
         }
 
     def publisher(self, module: Module) -> Publisher:
@@ -84,18 +93,30 @@ class Session:
         """What the nodes run for this session."""
         return [w for w in self.nodes.workers() if w["lease"] == self.lease.name]
 
+    def dismiss(self, guest: Guest) -> None:
+        """End this guest, if it has not been ended."""
+        if guest in self.guests:
+            self.guests.remove(guest)
+            guest.close()
+
     def clean(self) -> None:
-        """End every worker of this session and empty its database.
+        """End every guest and worker of this session and empty its database.
 
         Raises:
             LabError: a service of the stack does not answer.
         """
+        self._dismiss_all()
         for worker in self.workers():
             self.nodes.kill_named(worker["name"])
         self.broker.clear()
 
+    def _dismiss_all(self) -> None:
+        for guest in list(self.guests):
+            self.dismiss(guest)
+
     def close(self) -> None:
         """End the session; the node kills what is left of it."""
+        self._dismiss_all()
         for publisher in self._publishers.values():
             publisher.close()
         self.lease.close()
@@ -107,6 +128,11 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def broker_environment(url: str) -> dict[str, str]:
+    """The variables by which Celery finds its broker and its result backend, in one Redis."""
+    return {"CELERY_BROKER_URL": url, "CELERY_RESULT_BACKEND": url}
 
 
 def module_of(task: Any) -> Module:

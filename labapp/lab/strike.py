@@ -7,10 +7,12 @@ requests that it names are held open and main has come to rest; docs/experiments
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from labapp.checker.history import Declared, FaultFired, History, Note
 from labapp.faults import Action, Fault
 from labapp.lab.broker import POLL, Contents
+from labapp.lab.disturb import NothingToCopy, crash_broker, cut_off, duplicate, reconnect
 from labapp.lab.drain import all_waiting, drain, drained
 from labapp.lab.field import Field
 from labapp.node.client import StartedWorker
@@ -42,6 +44,8 @@ def strike(field: Field, fault: Fault) -> None:
         Unfired: the fault's moment never came.
         Gone: a service of the stack, or the worker, went away by itself.
     """
+    if fault.action is Action.SLOW_LINK:
+        return  # it is slow from the start on
     if fault.every_time:
         strike_every_time(field, fault)
     elif fault.action is Action.KILL_FETCHING:
@@ -56,17 +60,19 @@ def strike_once(field: Field, fault: Fault) -> None:
     with field.timed("hold"):
         held = await_trigger(field, fault)
     with field.timed("settle"):
-        settle(field, worker, held)
-    if field.plan.survivor:
-        with field.timed("survivor"):
-            field.start_worker()
+        if not fault.action.duplicates:
+            settle(field, worker, held)
+    accompany(field)
     before = field.look("when the fault struck")
     with field.timed("strike"):
+        if fault.action.duplicates:
+            copy(field, fault, held)
+            return
         act(field, fault.action, worker, held)
-        field.note(FaultFired(field.now(), fault.name, tuple(request.key for request in held)))
+        field.note(FaultFired(field.now(), fault.name, tuple(request.name for request in held)))
         field.world.arm([])
-    if fault.action is Action.PAUSE:
-        take_over(field)
+    if fault.action.takes_over:
+        take_over(field, fault)
     elif fault.action.ends_worker:
         recover(field, before)
 
@@ -74,16 +80,26 @@ def strike_once(field: Field, fault: Fault) -> None:
 # Before the strike
 
 
-def await_trigger(field: Field, fault: Fault) -> Held:
-    """Wait until every request that the fault names is held.  Raises Unfired."""
-    wanted = fault.in_flight
+def accompany(field: Field) -> None:
+    """Start what the plan wants to run beside the worker that is at work now."""
+    if field.plan.survivor or field.plan.beside is not None:
+        with field.timed("survivor"):
+            field.start_worker(field.plan.beside)
+
+
+def await_trigger(field: Field, fault: Fault, names: Collection[str] = ()) -> Held:
+    """Wait until every request that the fault names is held, or these of them.  Raises Unfired."""
+    wanted = len(names) or fault.in_flight
     if not wanted:
         return ()
     deadline = time.monotonic() + TRIGGER_DEADLINE
     while time.monotonic() < deadline:
         reading = field.same_world(field.world.wait(held=wanted, timeout=SLICE))
+        held = tuple(one for one in reading.held if not names or one.name in names)
+        if len(held) >= wanted:
+            return held
         if len(reading.held) >= wanted:
-            return reading.held
+            time.sleep(POLL)  # others are held already: the world has nothing to wait for
         if not reading.open:
             if drained(field):
                 break
@@ -110,11 +126,12 @@ def at_rest(field: Field, worker: StartedWorker, held: Held) -> bool:
     fetched all it will."""
     contents = field.broker.contents()
     fetched_enough = worker.prefetch and len(contents.unacked) >= worker.prefetch
-    if contents.queued and not fetched_enough:
+    if contents.queued and worker.fetches_ahead and not fetched_enough:
         return False
-    acknowledged = set(field.read_world().keys("answered"))
-    if not worker.acks_late(field.plan.task):
-        acknowledged |= {request.key for request in held}
+    at_work = {request.key for request in held}
+    answered = set(field.read_world().keys("answered"))
+    done = {key for key in field.keys.values() if answered.issuperset(field.names(key))} - at_work
+    acknowledged = done if worker.acks_late(field.plan.task) else done | at_work
     left = {task_id for task_id, key in field.keys.items() if key not in acknowledged}
     return contents.ids() == left
 
@@ -126,21 +143,40 @@ def act(field: Field, action: Action, worker: StartedWorker, held: Held) -> None
     """Do to the worker what the action says, then end the requests that it held."""
     match action:
         case Action.KILL_CHILD:
-            field.nodes.verb(worker, "kill_child", port=held[0].port)
+            field.struck(worker, "child killed", [held[0].key])
+            kill_child(field, worker, held[0])
             field.world.drop(held)
         case Action.KILL_WORKER:
             field.kill(worker)
             field.world.drop(held)
         case Action.PAUSE:
             pause(field, worker, held)
+        case Action.CUT_OFF | Action.STALL:
+            cut_off(field, action, worker, held)
+        case Action.CRASH_BROKER:
+            crash_broker(field, worker)
+            field.world.drop(held)
         case _:
             stop(field, action, worker, held)
 
 
+def copy(field: Field, fault: Fault, held: Held) -> None:
+    """Make a second copy of a message.  Raises Unfired where it has left the broker."""
+    try:
+        duplicate(field, fault, held)
+    except NothingToCopy as nothing:
+        raise Unfired(str(nothing)) from None
+
+
+def kill_child(field: Field, worker: StartedWorker, held: HeldRequest) -> None:
+    """SIGKILL the pool process that made this request."""
+    field.nodes.verb(worker, "kill_child", port=held.port, server_port=held.server_port)
+
+
 def pause(field: Field, worker: StartedWorker, held: Held) -> None:
     """Stop the whole worker; done when no message can reach it any more."""
-    clients = field.nodes.verb(worker, "pause")["clients"]
-    field.broker.wait_unblocked(clients)
+    field.struck(worker, "paused")
+    field.broker.wait_unblocked(field.pause(worker))
     field.live.remove(worker)
     field.paused.append((worker, held))
 
@@ -150,6 +186,9 @@ def stop(field: Field, action: Action, worker: StartedWorker, held: Held) -> Non
 
     TERM_KILL is a grace period that is over before the tasks are: they never finish."""
     signal = "QUIT" if action is Action.QUIT else "TERM"
+    if field.plan.drawing:
+        field.meet(worker)
+    field.struck(worker, signal)
     field.nodes.verb(worker, "signal", signal=signal)
     shutdown = await_shutdown(field, worker)
     if shutdown == "Warm" and action is Action.TERM_KILL:
@@ -174,7 +213,7 @@ def await_exit(field: Field, worker: StartedWorker) -> None:
     status = field.nodes.verb(worker, "wait", timeout=STOP_DEADLINE)["exit_status"]
     if status is None:
         raise Gone(f"the worker did not stop within {STOP_DEADLINE:.0f} s")
-    field.kill(worker)
+    field.kill(worker, as_step="ended")
 
 
 # After the strike
@@ -185,11 +224,19 @@ def recover(field: Field, before: Contents) -> None:
     with field.timed("travel"):
         note_handed_back(field, before)
         field.look("after it")
-        if field.plan.time_passes:
-            field.travel()
+        let_time_pass(field)
     if not field.plan.survivor:
         with field.timed("restart"):
             field.start_worker()
+
+
+def let_time_pass(field: Field) -> None:
+    """As the plan says: not at all, until all is overdue, or for so many seconds."""
+    passes = field.plan.time_passes
+    if passes is True:
+        field.travel()
+    elif passes:
+        field.pass_time(float(passes), field.visibility_timeout)
 
 
 def note_handed_back(field: Field, before: Contents) -> None:
@@ -198,18 +245,22 @@ def note_handed_back(field: Field, before: Contents) -> None:
     field.restored([m for m in field.broker.contents().queued if m.task_id in held])
 
 
-def take_over(field: Field) -> None:
-    """The worker is paused: time passes, a second one drains the queue, the first wakes up."""
+def take_over(field: Field, fault: Fault) -> None:
+    """The worker is out of reach: time passes, a second one drains the queue, the first is back."""
     with field.timed("travel"):
         field.travel()
     with field.timed("restart"):
         field.start_worker()
     with field.timed("take over"):
         drain(field)
-    for worker, held in field.paused:
-        field.nodes.verb(worker, "resume")
-        field.live.append(worker)
-        field.world.answer(held)
+    for worker, held in list(field.paused):
+        if fault.action is Action.PAUSE:
+            field.struck(worker, "woken")
+            field.nodes.verb(worker, "resume")
+            field.live.append(worker)
+            field.world.answer(held)
+        else:
+            reconnect(field, worker, held)
     field.paused.clear()
 
 
@@ -218,15 +269,16 @@ def take_over(field: Field) -> None:
 
 def strike_every_time(field: Field, fault: Fault) -> None:
     """The child dies at each attempt, until the queue drains or the run gives up."""
-    for key in fault.keys:
-        field.note(Declared(field.now(), key))
+    for name in fault.names:
+        field.note(Declared(field.now(), name))
     struck = 0
     with field.timed("strike"):
         while held := await_attempt(field, fault, struck):
             if struck == fault.give_up_after:
                 return  # the last attempt stays open: it is still running when the run is read
-            field.nodes.verb(field.live[0], "kill_child", port=held[0].port)
-            field.note(FaultFired(field.now(), fault.name, (held[0].key,)))
+            field.struck(field.live[0], "child killed", [held[0].key])
+            kill_child(field, field.live[0], held[0])
+            field.note(FaultFired(field.now(), fault.name, (held[0].name,)))
             field.world.drop(held)
             struck += 1
 
@@ -258,7 +310,8 @@ def strike_fetching(field: Field, fault: Fault) -> Contents:
         while not hand_over(field, worker):
             field.nodes.verb(worker, "resume")
         before = field.look("when the fault struck")
-        field.kill(worker)
+        on_the_way = [key for task_id, key in field.keys.items() if task_id not in before.ids()]
+        field.kill(worker, "killed as it fetched", on_the_way)
         field.note(FaultFired(field.now(), fault.name, ()))
     return before
 
@@ -268,8 +321,7 @@ def hand_over(field: Field, worker: StartedWorker) -> bool:
 
     A BRPOP waits for one second.  Where it ended before the message came, nothing counts as sent:
     the queue is emptied, for another try."""
-    clients = field.nodes.verb(worker, "pause", main_only=True)["clients"]
-    if not field.broker.blocked(clients):
+    if not field.broker.blocked(field.pause(worker, main_only=True)):
         return False
     sent_before = list(field.run.history)
     field.publish()

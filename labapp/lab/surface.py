@@ -9,16 +9,22 @@ run.verdict
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from labapp.errors import LabError
 from labapp.faults import Fault
 from labapp.lab.conductor import conduct
+from labapp.lab.front import Front
+from labapp.lab.matrix import Matrix, run_matrix
+from labapp.lab.opened import keys_opened, message_opened, result_opened
 from labapp.lab.peek import peek
 from labapp.lab.run import Plan, Run, Work, WorkerSettings
 from labapp.lab.session import Session, module_of
 from labapp.stack.state import find_stack
 from labapp.views.tables import Table, comparison
+from labapp.world.kinds import Kind
 
 
 def orders(count: int) -> list[tuple[str]]:
@@ -42,6 +48,22 @@ class BrokerView:
     def peek(self) -> Table:
         """What lies in the broker now: queues, unacknowledged messages, results."""
         return peek(self._lab.session.broker)
+
+    def keys(self, pattern: str = "*") -> Table:
+        """Every key that is there now, with its type and when it expires.
+
+        Args:
+            pattern: only keys that match it, as in Redis's KEYS.
+        """
+        return keys_opened(self._lab.session.broker, pattern)
+
+    def message(self) -> Table:
+        """The message that is next in the queue, opened field by field."""
+        return message_opened(self._lab.session.broker)
+
+    def result(self) -> Table:
+        """One stored result, opened field by field."""
+        return result_opened(self._lab.session.broker)
 
 
 class Lab:
@@ -70,6 +92,7 @@ class Lab:
                 CELERY_BROKER_URL=live,
                 CELERY_RESULT_BACKEND=live,
                 PARTNER_URL=f"{stack.world_url}/live",
+                MAIL_URL=stack.mail_login("live"),
             )
         return self._session
 
@@ -102,10 +125,13 @@ class Lab:
         *,
         worker: WorkerSettings | None = None,
         fault: Fault | None = None,
-        time_passes: bool = True,
+        time_passes: bool | float = True,
         survivor: bool = False,
+        beside: WorkerSettings | None = None,
+        countdown: float = 0.0,
         drawing: bool = False,
         deadline: float = 20.0,
+        expect: str | Sequence[str] = Kind.CHARGE,
     ) -> Run:
         """One experiment: publish the work, start a worker, let the fault strike, drain, judge.
 
@@ -114,10 +140,14 @@ class Lab:
             work: arguments of each task to send, e.g. ``orders(10)``.
             worker: how workers are started; ``lab.worker(…)``.
             fault: what strikes; None for nothing.
-            time_passes: whether an hour passes after the fault (the visibility timeout).
+            time_passes: whether an hour passes after the fault (the visibility timeout); or how
+                many seconds pass.
             survivor: whether a second, idle worker has to do the rescue, not a new one.
+            beside: ``lab.worker(…)`` of another app on the same broker.
+            countdown: seconds before which no task may run; time travels through most of them.
             drawing: whether the history also gets the broker's steps and Celery's task events.
             deadline: seconds that the queue may take to drain.
+            expect: kinds of effect that each task owes: "charge", "mail", "file", or several.
 
         Raises:
             LabError: the experiment could not begin.
@@ -130,14 +160,98 @@ class Lab:
             fault=fault,
             time_passes=time_passes,
             survivor=survivor,
+            beside=beside,
+            countdown=countdown,
             drawing=drawing,
             deadline=deadline,
+            expect=expected(expect),
         )
         return conduct(self.session, plan)
+
+    def matrix(
+        self,
+        task: Any,
+        work: Work,
+        *,
+        worker: WorkerSettings | None = None,
+        expect: str | Sequence[str] = Kind.CHARGE,
+        deadline: float = 20.0,
+        seed: int = 0,
+        only: str | Sequence[str] = (),
+    ) -> Matrix:
+        """The crash matrix: the task under every fault, before and after each of its effects.
+
+        Args:
+            task: a Celery task, imported from a module.
+            work: arguments of each task to send, e.g. ``orders(5)``; each row strikes one of them.
+            worker: how workers are started; each runs one task at a time here.
+            expect: kinds of effect that each task owes: "charge", "mail", "file", or several.
+            deadline: seconds that each row's queue may take to drain.
+            seed: chooses which order each row strikes; the row's name says which.
+            only: the name of one row, or several, to run nothing else.
+
+        Raises:
+            LabError: an experiment could not begin, or there is no such row.
+        """
+        plan = Plan(
+            module=module_of(task),
+            task=task.name,
+            work=work,
+            worker=worker or WorkerSettings(),
+            deadline=deadline,
+            expect=expected(expect),
+        )
+        names = (only,) if isinstance(only, str) else tuple(only)
+        return run_matrix(self.session.stack, plan, seed=seed, only=names, progress=print)
+
+    def by_hand(self, task: Any, worker: WorkerSettings | None = None) -> Front:
+        """An open shop without an API, and without a worker until one is started.
+
+        It starts clean, and ends with the next run or shop of this kernel.
+
+        Args:
+            task: a Celery task, imported from the shop's module.
+            worker: how workers are started; ``lab.worker(…)``.
+        """
+        return Front(self.session, module_of(task).path, worker, app="")
+
+    def serve(
+        self,
+        folder: str | Path,
+        *,
+        app: str = "api",
+        worker: WorkerSettings | None = None,
+        **env: str,
+    ) -> Front:
+        """An open shop with its API, and without a worker until one is started.
+
+        It starts clean, and ends with the next run or shop of this kernel.
+
+        Args:
+            folder: where ``shop.py`` and the API's module are.
+            app: module of the API, with a FastAPI or other ASGI ``app``.
+            worker: how workers are started; ``lab.worker(…)``.
+            env: environment variables of API and workers.
+
+        Raises:
+            LabError: there is no such folder or module, or the API does not start.
+        """
+        return Front(self.session, Path(folder).resolve(), worker, app, env)
 
     def __repr__(self) -> str:
         broker = self.session.stack.broker
         return f"lab: {broker.engine} {broker.version}, {len(self.session.nodes.urls)} node(s)"
+
+
+def expected(kinds: str | Sequence[str]) -> tuple[Kind, ...]:
+    """These kinds of effect.  Raises LabError for one that the world does not know, or none."""
+    listed = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    hint = "use " + ", ".join(f'"{kind}"' for kind in Kind) + " or several of them"
+    if unknown := [kind for kind in listed if kind not in tuple(Kind)]:
+        raise LabError(f"{unknown[0]!r} is no kind of effect", hint=hint)
+    if not listed or len(set(listed)) < len(listed):
+        raise LabError("expect names each kind of effect once, and at least one", hint=hint)
+    return tuple(map(Kind, listed))
 
 
 def known_settings(settings: dict[str, Any]) -> None:
@@ -151,6 +265,11 @@ def known_settings(settings: dict[str, Any]) -> None:
             near = get_close_matches(name, SETTING_KEYS, n=1)
             hint = f"did you mean {near[0]}?" if near else "see Celery's configuration page"
             raise LabError(f"Celery has no setting {name!r}", hint=hint)
+    if settings.get("worker_prefetch_multiplier") == 0:
+        raise LabError(
+            "Celery's command line takes no worker_prefetch_multiplier=0",
+            hint="set it in the module: app.conf.worker_prefetch_multiplier = 0",
+        )
 
 
 def connect() -> Lab:

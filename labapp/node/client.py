@@ -12,11 +12,14 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
+from labapp.node.link import Way
 from labapp.node.workers import WorkerSpec
 from labapp.stack.control import ControlClient, Gone, refusal
+from labapp.stack.ports import LOOPBACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ class StartedWorker:
     def prefetch(self) -> int:
         """How many unacknowledged messages it takes; 0 for any number."""
         return int(self.report["prefetch"])
+
+    @property
+    def fetches_ahead(self) -> bool:
+        """Whether it takes messages for which no process is free."""
+        return not self.report["disable_prefetch"]
 
 
 class Lease:
@@ -112,6 +120,24 @@ class Lease:
         self._client.close()
 
 
+@dataclass(frozen=True, slots=True)
+class StartedBroker:
+    """A broker of a run's own: which node runs it, its name there, its address."""
+
+    node: int
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLink:
+    """A link to a broker that can be cut: its node, its name there, the address through it."""
+
+    node: int
+    name: str
+    url: str
+
+
 class Nodes:
     """All nodes of the stack, as one.
 
@@ -165,6 +191,54 @@ class Nodes:
     def verb(self, worker: StartedWorker, name: str, **body: Any) -> Any:
         """One of a worker's verbs: kill_child, pause, resume, signal, wait, wait_log, log."""
         return self._clients[worker.node].call("POST", f"/workers/{worker.name}/{name}", body)
+
+    def start_broker(self, lease: str, aof: bool, node: int = 0) -> StartedBroker:
+        """A broker of a run's own beside the node's workers.
+
+        Args:
+            lease: whose end is its end.
+            aof: whether what it is told outlives it.
+            node: which node (index).
+        """
+        told = self._clients[node].call("POST", "/brokers", {"lease": lease, "aof": aof})
+        return StartedBroker(node, told["name"], told["url"])
+
+    def kill_broker(self, broker: StartedBroker) -> None:
+        """Kill -9 a broker of a run's own; it has ended on return."""
+        self._clients[broker.node].call("POST", f"/brokers/{broker.name}/kill")
+
+    def restart_broker(self, broker: StartedBroker) -> None:
+        """Start it again with what is left of its data; it answers on return."""
+        self._clients[broker.node].call("POST", f"/brokers/{broker.name}/start")
+
+    def end_broker(self, broker: StartedBroker) -> None:
+        """End a broker of a run's own."""
+        self._clients[broker.node].call("DELETE", f"/brokers/{broker.name}")
+
+    def open_link(self, lease: str, url: str, node: int = 0) -> OpenLink:
+        """A second address of the broker at ``url``, for workers of this node."""
+        where = urlsplit(url)
+        body = {"lease": lease, "host": where.hostname, "port": where.port or 6379}
+        told = self._clients[node].call("POST", "/links", body)
+        login = where.netloc.rpartition("@")[0]
+        through = where._replace(netloc=f"{login}@{LOOPBACK}:{told['port']}")
+        return OpenLink(node, told["name"], through.geturl())
+
+    def set_link(self, link: OpenLink, way: Way, delay: float = 0.0) -> list[str]:
+        """Cut, stall or mend a link; the broker's ends of the connections that this hit.
+
+        Args:
+            link: which.
+            way: how it is from now on.
+            delay: seconds by which data comes later, in each direction.
+        """
+        body = {"way": way, "delay": delay}
+        told = self._clients[link.node].call("PUT", f"/links/{link.name}", body)
+        return list(told["clients"])
+
+    def close_link(self, link: OpenLink) -> None:
+        """Close a link."""
+        self._clients[link.node].call("DELETE", f"/links/{link.name}")
 
     def close(self) -> None:
         """Close the connections."""

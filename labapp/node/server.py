@@ -25,10 +25,13 @@ from aiohttp import web
 
 from labapp.errors import LabError
 from labapp.node import procs
+from labapp.node.link import Link, Way
+from labapp.node.private_broker import PrivateBroker
 from labapp.node.warm import WarmStarts
 from labapp.node.workers import SCRATCH, Worker, WorkerSpec
 from labapp.stack.control import health, json_object, serve, token_guard
 from labapp.stack.processes import become_subreaper
+from labapp.stack.state import mail_login
 
 log = logging.getLogger("labapp.node")
 
@@ -65,7 +68,11 @@ class Node:
         self.world_port = urlsplit(world_url).port or 80
         self.workers: dict[str, Worker] = {}
         self.leases: dict[str, int] = {}
+        self.ends: dict[str, list[int | None]] = {}
+        """Exit statuses of kept workers that ended by themselves, by name, in order."""
         self.warm = WarmStarts()
+        self.brokers: dict[str, PrivateBroker] = {}
+        self.links: dict[str, Link] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     # Verbs
@@ -110,7 +117,12 @@ class Node:
 
     async def get_workers(self, request: web.Request) -> web.StreamResponse:
         """``GET /workers``."""
-        return web.json_response([worker.to_json() for worker in self.workers.values()])
+        return web.json_response(
+            [
+                {**worker.to_json(), "ends": self.ends.get(name, [])}
+                for name, worker in self.workers.items()
+            ]
+        )
 
     async def delete_worker(self, request: web.Request) -> web.StreamResponse:
         """``DELETE /workers/NAME``: kill -9, reaped when this answers; with its connections.
@@ -120,18 +132,19 @@ class Node:
         if worker is None:
             return web.json_response({"clients": []})
         await worker.pause()  # so that it opens no connection after we have looked
-        clients = worker.clients(self.broker_port)
+        clients = worker.clients(worker.broker_port or self.broker_port)
         await self.remove(worker)
         return web.json_response({"clients": clients})
 
     async def post_verb(self, request: web.Request) -> web.StreamResponse:
-        """``POST /workers/NAME/VERB``: kill_child, pause, resume, signal, wait, log."""
+        """``POST /workers/NAME/VERB``: kill_child, pause, resume, clients, signal, wait, log."""
         worker = self._named(request)
         body = await json_object(request)
         verbs = {
             "kill_child": self._kill_child,
             "pause": self._pause,
             "resume": self._resume,
+            "clients": self._clients,
             "signal": self._signal,
             "wait": self._wait,
             "wait_log": self._wait_log,
@@ -143,7 +156,7 @@ class Node:
         return web.json_response(await verb(worker, body))
 
     async def _kill_child(self, worker: Worker, body: Any) -> dict[str, Any]:
-        pid = worker.owner(int(body["port"]), self.world_port)
+        pid = worker.owner(int(body["port"]), int(body.get("server_port") or self.world_port))
         if pid is None:
             raise LabError(f"worker {worker.spec.name} does not own port {body['port']}")
         await worker.kill_child(pid)
@@ -154,11 +167,14 @@ class Node:
             await procs.stop([worker.pid])
         else:
             await worker.pause()
-        return {"clients": worker.clients(self.broker_port)}
+        return {"clients": worker.clients(worker.broker_port or self.broker_port)}
 
     async def _resume(self, worker: Worker, body: Any) -> dict[str, Any]:
         worker.resume()
         return {}
+
+    async def _clients(self, worker: Worker, body: Any) -> dict[str, Any]:
+        return {"clients": worker.clients(worker.broker_port or self.broker_port)}
 
     async def _signal(self, worker: Worker, body: Any) -> dict[str, Any]:
         # Celery does its cold shutdown inside the signal handler; one that interrupted main in
@@ -198,6 +214,84 @@ class Node:
             raise LabError(f"there is no worker named {name} here")
         return worker
 
+    # What stands between a run's workers and the rest: brokers of its own, breakable links
+
+    async def post_broker(self, request: web.Request) -> web.StreamResponse:
+        """``POST /brokers`` ``{"lease", "aof"}``: a broker of a run's own, started."""
+        body = await json_object(request)
+        name = secrets.token_hex(4)
+        lease = self._held(str(body["lease"]))
+        broker = PrivateBroker(self.logs / f"{name}{SCRATCH}", bool(body["aof"]), lease)
+        self.brokers[name] = broker
+        try:
+            await broker.start()
+        except BaseException:
+            self.close_broker(name)
+            raise
+        return web.json_response({"name": name, "url": broker.url})
+
+    async def post_broker_verb(self, request: web.Request) -> web.StreamResponse:
+        """``POST /brokers/NAME/kill`` (-9), ``…/start`` (again, with what is left of its data)."""
+        broker, verb = self._named_broker(request), request.match_info["verb"]
+        if verb == "kill":
+            broker.kill()
+        elif verb == "start":
+            await broker.start()
+        else:
+            raise LabError(f"a broker has no verb {verb}")
+        return web.json_response({})
+
+    async def delete_broker(self, request: web.Request) -> web.StreamResponse:
+        """``DELETE /brokers/NAME``: end it; one that is gone already is no error."""
+        self.close_broker(request.match_info["name"])
+        return web.json_response({})
+
+    def close_broker(self, name: str) -> None:
+        """End a broker of a run's own and forget it."""
+        if (broker := self.brokers.pop(name, None)) is not None:
+            broker.close()
+
+    def _named_broker(self, request: web.Request) -> PrivateBroker:
+        name = request.match_info["name"]
+        if name not in self.brokers:
+            raise LabError(f"there is no broker named {name} here")
+        return self.brokers[name]
+
+    async def post_link(self, request: web.Request) -> web.StreamResponse:
+        """``POST /links`` ``{"lease", "host", "port"}``: a second address of a broker."""
+        body = await json_object(request)
+        name = secrets.token_hex(4)
+        lease = self._held(str(body["lease"]))
+        link = Link(str(body["host"]), int(body["port"]), lease)
+        port = await link.open()
+        self.links[name] = link
+        return web.json_response({"name": name, "port": port})
+
+    async def put_link(self, request: web.Request) -> web.StreamResponse:
+        """``PUT /links/NAME`` ``{"way", "delay"}``: cut, stall, slow down or mend it."""
+        body = await json_object(request)
+        link = self.links.get(request.match_info["name"])
+        if link is None:
+            raise LabError(f"there is no link named {request.match_info['name']} here")
+        link.delay = float(body.get("delay", 0.0))
+        return web.json_response({"clients": await link.be(Way(body["way"]))})
+
+    async def delete_link(self, request: web.Request) -> web.StreamResponse:
+        """``DELETE /links/NAME``: close it; one that is gone already is no error."""
+        await self.close_link(request.match_info["name"])
+        return web.json_response({})
+
+    async def close_link(self, name: str) -> None:
+        """Close a link and forget it."""
+        if (link := self.links.pop(name, None)) is not None:
+            await link.close()
+
+    def _held(self, lease: str) -> str:
+        """The lease's name.  Raises LabError where it has ended."""
+        if lease not in self.leases:
+            raise LabError("this lease has ended", hint="run the cell again")
+        return lease
+
     # Leases
 
     async def lease(self, request: web.Request) -> web.StreamResponse:
@@ -225,6 +319,10 @@ class Node:
         for worker in [w for w in self.workers.values() if w.spec.lease == name]:
             with contextlib.suppress(LabError):
                 await self.remove(worker)
+        for broker in [n for n, b in self.brokers.items() if b.lease == name]:
+            self.close_broker(broker)
+        for link in [n for n, k in self.links.items() if k.lease == name]:
+            await self.close_link(link)
         await self._empty(self.leases[name])
         del self.leases[name]
 
@@ -261,6 +359,7 @@ class Node:
                 status = await worker.exited(math.inf, poll=WATCH)
                 if spec.lease and worker.state == "killed":
                     return
+                self.ends.setdefault(spec.name, []).append(status)
                 log.warning("worker %s exited with status %s: restarting", spec.name, status)
             except (LabError, OSError) as error:
                 log.error("%s", error)
@@ -276,6 +375,7 @@ class Node:
     def reap_strays(self) -> None:
         """Wait for ended orphans that became this process's children (it is their subreaper)."""
         mains = {worker.pid for worker in self.workers.values()} | self.warm.pids
+        mains |= {broker.pid for broker in self.brokers.values()}
         for child in psutil.Process().children():
             if child.pid not in mains and procs.state(child.pid) == "zombie":
                 with contextlib.suppress(ChildProcessError):
@@ -293,6 +393,10 @@ class Node:
         for worker in list(self.workers.values()):
             with contextlib.suppress(LabError):
                 await self.remove(worker)
+        for broker in list(self.brokers):
+            self.close_broker(broker)
+        for link in list(self.links):
+            await self.close_link(link)
         self.warm.close()
 
     def application(self, token: str, default: WorkerSpec | None) -> web.Application:
@@ -313,6 +417,12 @@ class Node:
                 web.delete("/workers/{name}", self.delete_worker),
                 web.post("/workers/{name}/{verb}", self.post_verb),
                 web.post("/owner", self.owner),
+                web.post("/brokers", self.post_broker),
+                web.post("/brokers/{name}/{verb}", self.post_broker_verb),
+                web.delete("/brokers/{name}", self.delete_broker),
+                web.post("/links", self.post_link),
+                web.put("/links/{name}", self.put_link),
+                web.delete("/links/{name}", self.delete_link),
             ]
         )
         return app
@@ -329,6 +439,7 @@ def default_worker(module: str, path: Path, broker_url: str, world_url: str) -> 
             "CELERY_BROKER_URL": database,
             "CELERY_RESULT_BACKEND": database,
             "PARTNER_URL": f"{world_url}/{LIVE}",
+            "MAIL_URL": mail_login(os.environ.get("LAB_MAIL_URL", ""), LIVE),
         },
         arguments=("--without-gossip", "--without-mingle", "--task-events"),
         restart=True,

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from labapp.errors import LabError
 from labapp.node import procs
@@ -39,6 +40,10 @@ OWN_VARIABLES = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "PARTNER_", "MAIL
 """What the lab itself puts into a worker's environment; nothing reads it at import."""
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 """Arguments that halve a worker's start: with mingle it waits for others to answer."""
+OWN_OPTIONS = {"worker_prefetch_multiplier": "--prefetch-multiplier"}
+"""Settings that the command line takes by an option only: Celery reads the option's default from
+the app before it reads the settings behind ``--``, which then come too late (celery/bin/worker.py).
+"""
 PATIENCE = {"worker_proc_alive_timeout": 60.0}
 """On a loaded machine the default of 4 s makes main kill children that are slow to come up."""
 
@@ -92,6 +97,7 @@ class WorkerSpec:
             *("--pool", self.pool, "--concurrency", str(self.concurrency)),
             *("--hostname", f"{self.name}@%h", "--loglevel", "INFO"),
             *("--include", "labapp.node.probe"),
+            *(f"{OWN_OPTIONS[key]}={settings[key]}" for key in OWN_OPTIONS if key in settings),
             *self.arguments,
             "--",
             *(f"{key}={setting(value)}" for key, value in settings.items()),
@@ -181,6 +187,11 @@ class Worker:
     def pid(self) -> int:
         """Pid of the main process; the pool's children are below it."""
         return self.process.pid
+
+    @property
+    def broker_port(self) -> int:
+        """The port of the broker that it was told; 0 where its module says."""
+        return urlsplit(self.spec.env.get("CELERY_BROKER_URL", "")).port or 0
 
     async def ready(self) -> None:
         """Wait for the probe's report.

@@ -12,18 +12,23 @@ from labapp.faults import (
     answer,
     charge_of,
     drop_reply,
+    file_of,
     kill_child,
     kill_worker,
     late,
+    mail_of,
     never_answer,
     nth_charge,
     open_charges,
     pause,
     stop,
 )
+from labapp.world.kinds import Kind, named
 from labapp.world.rules import Do, Point, Rule
 
 ORDER_3, ORDER_4 = charge_of("order-3"), charge_of("order-4")
+MAIL_3, FILE_3 = mail_of("order-3"), file_of("order-3")
+TORN_3 = file_of("order-3", after_bytes=4096)
 
 MISTAKES: dict[str, tuple[Callable[[], object], str, str]] = {
     "a bare string": (
@@ -82,6 +87,42 @@ MISTAKES: dict[str, tuple[Callable[[], object], str, str]] = {
     "answer without a moment": (lambda: answer(500), "answer needs a moment", "charge_of"),
     "never_answer without a moment": (never_answer, "never_answer needs a moment", ""),
     "answer 200": (lambda: answer(200, after=ORDER_3), "200 is no error status", "400 to 599"),
+    "a mail of no order": (lambda: mail_of(""), "'' is no order", 'mail_of("order-3")'),
+    "a file of a number": (
+        lambda: file_of(3),  # type: ignore[arg-type]
+        "3 is no order",
+        'file_of("order-3")',
+    ),
+    "a file torn before it began": (
+        lambda: file_of("order-3", after_bytes=-1),
+        "not torn after -1 bytes",
+        "count them from 1",
+    ),
+    "a file torn after half a byte": (
+        lambda: file_of("order-3", after_bytes=0.5),  # type: ignore[arg-type]
+        "not torn after 0.5 bytes",
+        "count them from 1",
+    ),
+    "before some bytes": (
+        lambda: kill_child(before=TORN_3),
+        "no moment is before 4096 bytes of the file of order-3",
+        "after=file_of",
+    ),
+    "one mail twice": (
+        lambda: kill_worker(after=MAIL_3, before=MAIL_3),
+        "mail of order-3 is named twice",
+        "after or before",
+    ),
+    "a mail answered with 503": (
+        lambda: answer(503, before=MAIL_3),
+        "503 is no answer to a mail",
+        "451 (try later)",
+    ),
+    "a mail with Retry-After": (
+        lambda: answer(451, before=MAIL_3, retry_after=3),
+        "no Retry-After",
+        "leave retry_after out",
+    ),
     "late by nothing": (lambda: late(0, after=ORDER_3), "late by more than 0", ""),
 }
 
@@ -117,6 +158,10 @@ FAULTS: dict[str, Fault] = {
     "answer 503 before the charge of order-3": answer(503, before=ORDER_3),
     "answer late after the charge of order-3": late(2, after=ORDER_3),
     "never answer before the charge of order-3": never_answer(before=ORDER_3),
+    "kill child after the mail of order-3": kill_child(after=MAIL_3),
+    "kill worker before the file of order-3": kill_worker(before=FILE_3),
+    "kill child after 4096 bytes of the file of order-3": kill_child(after=TORN_3),
+    "answer 451 before the mail of order-3": answer(451, before=MAIL_3),
 }
 
 
@@ -145,6 +190,12 @@ RULES: list[tuple[Fault, list[Rule]]] = [
         answer(429, before=ORDER_3, retry_after=7, times=2),
         [Rule(BEFORE, Do.ANSWER, key="order-3", times=2, status=429, retry_after=7)],
     ),
+    (kill_child(after=MAIL_3), [Rule(AFTER, Do.HOLD, key="order-3", kind=Kind.MAIL)]),
+    (kill_child(before=FILE_3), [Rule(BEFORE, Do.HOLD, key="order-3", kind=Kind.FILE)]),
+    (
+        kill_child(after=TORN_3),
+        [Rule(Point.DURING, Do.HOLD, key="order-3", kind=Kind.FILE, after_bytes=4096)],
+    ),
 ]
 
 
@@ -165,3 +216,11 @@ def test_who_acts_and_who_is_gone_afterwards() -> None:
     assert all(fault.action.ends_worker for fault in ending)
     staying = [kill_child(after=ORDER_3), pause(after=ORDER_3)]
     assert not any(fault.action.ends_worker for fault in staying)
+
+
+def test_a_fault_names_what_it_strikes_as_the_history_does() -> None:
+    fault = kill_worker(after=[ORDER_3, MAIL_3], before=FILE_3)
+    assert fault.keys == ("order-3",) * 3
+    assert fault.names == ("order-3", "mail of order-3", "file of order-3")
+    assert fault.kinds == set(Kind)
+    assert len({named(kind, "order-3") for kind in Kind}) == len(Kind)

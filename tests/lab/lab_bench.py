@@ -20,7 +20,7 @@ SHOP = Module("shop", HERE.parent.parent / "solutions" / "00_start_here")
 SHOPS = HERE / "shops"
 PATIENCE = 60.0
 """Seconds that anything here may take on an overloaded machine."""
-LIVE = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "PARTNER_URL")
+LIVE = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "PARTNER_URL", "MAIL_URL")
 """What `connect()` sets for tasks that are sent by hand."""
 BETWEEN = {"after": charge_of("order-3"), "before": charge_of("order-4")}
 """The moment at which order-3 is charged and order-4 is not."""
@@ -60,6 +60,7 @@ def point_to(monkeypatch: pytest.MonkeyPatch, stack: Stack) -> dict[str, str]:
     addresses = {
         "LAB_BROKER_URL": stack.broker_url(0),
         "LAB_WORLD_URL": stack.world_url,
+        "LAB_MAIL_URL": stack.mail_url,
         "LAB_NODE_URLS": ",".join(stack.node_urls),
         "LAB_CONTROL_TOKEN": stack.control_token,
     }

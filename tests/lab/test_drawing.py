@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labapp.checker.history import Mark, TaskEvent
-from labapp.faults import charge_of, kill_child, kill_worker
+from labapp.errors import LabError
+from labapp.faults import Fault, charge_of, kill_child, kill_worker, pause, stop
 from labapp.lab import orders
 from labapp.lab.conductor import conduct
 from labapp.lab.monitor import Monitor, Steps, parse
@@ -72,6 +73,93 @@ def test_celery_events_are_there_and_the_verdict_does_without(stack: Stack) -> N
     assert {"task-received", "task-started", "task-succeeded"} <= names
     assert not plain.history.of(TaskEvent)
     assert repr(run.verdict) == repr(plain.verdict)
+
+
+# The timeline of a run
+
+STORIES = {
+    "late": """\
+order-3             duplicated  w1: effect, killed | an hour passes | redelivered | \
+w2: effect, acknowledged
+order-4             recovered   w1: killed before the effect | an hour passes | redelivered | \
+w2: effect, acknowledged
+order-5 … order-10  recovered   w1: fetched, killed | an hour passes | redelivered | \
+w2: effect, acknowledged
+2 went well: order-1, order-2""",
+    "early": """\
+order-3             happened   w1: acknowledged, effect, killed
+order-4             lost       w1: acknowledged, killed before the effect
+order-5 … order-10  recovered  w1: fetched, killed | an hour passes | redelivered | \
+w2: acknowledged, effect
+2 went well: order-1, order-2""",
+    "paused": """\
+order-3             duplicated  w1: effect, paused | an hour passes | redelivered | \
+w2: effect, acknowledged | w1 wakes: acknowledged
+order-4             duplicated  w1: paused before the effect | an hour passes | redelivered | \
+w2: effect, acknowledged | w1 wakes: effect, acknowledged
+order-5 … order-10  duplicated  w1: fetched, paused | an hour passes | redelivered | \
+w2: effect, acknowledged | w1 wakes: effect, acknowledged
+2 went well: order-1, order-2""",
+    "QUIT": """\
+order-3             duplicated  w1: effect, QUIT | given back | w2: effect, acknowledged
+order-4             recovered   w1: QUIT before the effect | given back | w2: effect, acknowledged
+order-5 … order-10  recovered   w1: fetched, QUIT | given back | w2: effect, acknowledged
+2 went well: order-1, order-2""",
+    "child": """\
+order-3  lost  w1: child killed before the effect, acknowledged
+9 went well: order-1, order-2, order-4 … order-10""",
+    "poison": """\
+order-3  stuck  10 times (w1: child killed before the effect | rejected) | w1: still running
+9 went well: order-1, order-2, order-4 … order-10""",
+    "fetching": """\
+order-1  lost  w1: killed as it fetched
+9 went well: order-2 … order-10""",
+}
+IN_FLIGHT = {"after": charge_of("order-3"), "before": charge_of("order-4")}
+LATE = {"task_acks_late": True}
+EXPERIMENTS: dict[str, tuple[Fault, dict[str, object]]] = {
+    "late": (kill_worker(**IN_FLIGHT), LATE),
+    "early": (kill_worker(**IN_FLIGHT), {}),
+    "paused": (pause(**IN_FLIGHT), LATE),
+    "QUIT": (stop("QUIT", **IN_FLIGHT), LATE),
+    "child": (kill_child(before=charge_of("order-3")), LATE),
+    "poison": (
+        kill_child(before=charge_of("order-3"), every_time=True),
+        LATE | {"task_reject_on_worker_lost": True},
+    ),
+    "fetching": (kill_worker(while_fetching=True), LATE),
+}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_timeline_tells_what_happened_word_for_word(stack: Stack, name: str) -> None:
+    fault, settings = EXPERIMENTS[name]
+    worker = WorkerSettings(settings=settings)
+    plan = Plan(SHOP, "shop.charge", orders(10), worker, fault, drawing=True, deadline=40.0)
+    with Session(stack) as session:
+        run = conduct(session, plan)
+    assert repr(run.timeline) == STORIES[name]
+    assert "<desc>order-" in run.timeline._repr_svg_()
+
+
+def test_every_step_of_a_worker_is_known_by_its_connection(stack: Stack) -> None:
+    """So who fetched and who acknowledged is no guess."""
+    with Session(stack) as session:
+        run = drawn(session, task_acks_late=True)
+    by_workers = [mark for mark in run.history.of(Mark) if mark.step != "queued"]
+    assert {mark.worker for mark in by_workers} == {"w1", "w2"}
+    assert {m.worker for m in by_workers if m.step == "redelivered"} == {"w2"}
+    assert {m.worker for m in run.history.of(Mark) if m.step == "queued"} == {""}
+
+
+def test_without_a_drawing_the_timeline_says_how_to_get_one(stack: Stack) -> None:
+    with Session(stack) as session:
+        run = conduct(session, Plan(SHOP, "shop.charge", orders(2), deadline=40.0))
+    with pytest.raises(LabError, match=r"kept nothing to draw.*drawing=True"):
+        run.timeline  # noqa: B018  the access is what is tested
+
+
+# Reading MONITOR
 
 
 def test_monitor_hears_its_own_database_only(stack: Stack) -> None:

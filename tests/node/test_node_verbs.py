@@ -11,6 +11,7 @@ import pytest
 from node_bench import PATIENCE, family, state
 
 from labapp.errors import LabError
+from labapp.node.workers import SCRATCH
 from labapp.stack.testing import wait_until
 
 if TYPE_CHECKING:
@@ -128,7 +129,9 @@ def test_a_worker_that_ends_by_itself_is_buried_whole(
 @pytest.mark.parametrize("end", ["kill", "exit"])
 def test_a_worker_leaves_no_temporary_file(bench: Bench, end: str) -> None:
     worker = bench.start()
-    scratch = Path(psutil.Process(worker.pid).environ()["TMPDIR"])
+    log = Path(f"/proc/{worker.pid}/fd/1").resolve()
+    scratch = log.with_suffix(SCRATCH)
+    assert scratch.is_dir()
     (scratch / "left-by-a-task").touch()
 
     if end == "exit":

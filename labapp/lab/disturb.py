@@ -1,0 +1,127 @@
+"""Faults of messages, of the broker and of the link to it; ``labapp.lab.strike`` has the others.
+
+One of the steps of an experiment.  A run that crashes its broker has one of its own, and a run that
+is about the link between worker and broker has one that can be cut; both belong to a node, and
+end with the run.  docs/experiments.md has the reasons.
+"""
+
+from __future__ import annotations
+
+import time
+
+from labapp.checker.history import FaultFired, Note
+from labapp.faults import Action, Fault
+from labapp.lab.broker import POLL
+from labapp.lab.field import Field
+from labapp.node.client import StartedWorker
+from labapp.node.link import Way
+from labapp.stack.control import Gone
+from labapp.world.client import HeldRequest
+
+BACK_DEADLINE = 40.0
+"""Seconds that a worker may take to find its broker again (Celery waits 2, 4, 6 … s between two
+tries; celery/worker/consumer/consumer.py)."""
+REDELIVERY_DEADLINE = 20.0
+"""Seconds until the sweep of a new worker must have handed a message back (it sweeps at start)."""
+
+Held = tuple[HeldRequest, ...]
+
+
+class NothingToCopy(Exception):
+    """The message that was to be redelivered is not in the broker any more."""
+
+
+def surround(field: Field) -> None:
+    """Give the run what its fault needs: a broker of its own, a link that can be cut."""
+    fault = field.plan.fault
+    if fault is None:
+        return
+    if fault.action is Action.CRASH_BROKER:
+        field.own_broker(aof=fault.aof)
+    elif fault.action.on_link:
+        field.open_link()
+        if fault.action is Action.SLOW_LINK:
+            field.set_link(Way.OPEN, fault.delay)
+            field.note(FaultFired(field.now(), fault.name, ()))
+
+
+# Messages
+
+
+def duplicate(field: Field, fault: Fault, held: Held) -> None:
+    """Make a second copy of the message whose task is held, and let the task go on.
+
+    Raises:
+        NothingToCopy: it was to be redelivered, and is acknowledged already.
+    """
+    if fault.action is Action.PUBLISH_TWICE:
+        field.publish_again(held[0].key)
+    else:
+        redeliver(field, held[0].key)
+    field.note(FaultFired(field.now(), fault.name, (held[0].name,)))
+    field.world.arm([])
+    field.world.answer(held)
+
+
+def redeliver(field: Field, key: str) -> None:
+    """Let one message's time pass, and start a worker, which hands it back at its start."""
+    unacked = field.broker.contents().unacked
+    tags = [tag for tag, message in unacked.items() if field.key(message) == key]
+    if not tags:
+        raise NothingToCopy(f"{key} was acknowledged before its work, so it cannot come back")
+    field.travel(tags)
+    field.start_worker()
+    deadline = time.monotonic() + REDELIVERY_DEADLINE
+    while field.broker.overdue(tags, field.visibility_timeout):
+        if time.monotonic() > deadline:
+            raise Gone(f"no worker handed {key} back within {REDELIVERY_DEADLINE:.0f} s")
+        time.sleep(POLL)
+
+
+# The broker
+
+
+def crash_broker(field: Field, worker: StartedWorker) -> None:
+    """SIGKILL the broker, then the worker, then start the broker again.
+
+    A worker that loses its broker ends by itself or lives on, by chance (kombu 5.7.0: whether its
+    BRPOP was waiting); one that finds it again may take messages before we look.  So it is killed
+    while there is nothing to find."""
+    field.kill_broker()
+    field.kill(worker)
+    field.restart_broker()
+
+
+# The link
+
+
+def cut_off(field: Field, action: Action, worker: StartedWorker, held: Held) -> None:
+    """Cut or stall the link; done when no message can reach the worker any more."""
+    field.struck(worker, "cut off")
+    hit = field.set_link(Way.STALLED if action is Action.STALL else Way.CUT)
+    if action is Action.STALL:
+        field.broker.wait_unblocked(hit)
+    else:
+        field.broker.wait_gone(hit)
+    field.live.remove(worker)
+    field.paused.append((worker, held))
+
+
+def reconnect(field: Field, worker: StartedWorker, held: Held) -> None:
+    """Mend the link, let the worker finish what it had begun, and wait until it is back.
+
+    One that ended by itself when it lost its broker is noted, and is no doubt."""
+    field.struck(worker, "reconnected")
+    field.set_link(Way.OPEN)
+    field.world.answer(held)
+    deadline = time.monotonic() + BACK_DEADLINE
+    while time.monotonic() < deadline:
+        if field.inspector.busy([worker.hostname]) is not None:
+            field.live.append(worker)
+            return
+        status = field.exit_status(worker)
+        if status is not None:
+            field.note(Note(field.now(), f"the worker ended with status {status}"))
+            field.gone.append(worker)
+            return
+    raise Gone(f"the worker did not come back within {BACK_DEADLINE:.0f} s")
