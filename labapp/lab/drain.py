@@ -10,6 +10,10 @@ import time
 from labapp.lab.broker import POLL, Contents
 from labapp.lab.field import Field
 
+SHORT = 8
+"""Messages that are looked at as often as none."""
+LONGEST_PAUSE = 0.05
+"""Seconds between two looks at a long queue."""
 HORIZON = 5.0
 """Seconds: a message that must not run before this much later is waiting, not on its way."""
 
@@ -20,12 +24,18 @@ def drain(field: Field) -> bool:
     Ends early where what is left cannot move: it waits for a time to come, or it is a poison task
     that the run has given up on."""
     deadline = time.monotonic() + field.plan.deadline
-    while not drained(field):
+    while True:
         contents = field.broker.contents()
+        if contents.empty and drained(field):
+            return True
         if time.monotonic() > deadline or all_waiting(field, contents) or endless(field, contents):
             return False
-        time.sleep(POLL)
-    return True
+        time.sleep(pause(len(contents.messages())))
+
+
+def pause(left: int) -> float:
+    """Seconds until the next look: the more is left, the later, for a look reads all of it."""
+    return min(POLL * (1 + left // SHORT), LONGEST_PAUSE)
 
 
 def drained(field: Field) -> bool:
