@@ -127,12 +127,17 @@ class Mark:
     """The broker did this with the message of `key` (from Redis MONITOR); for drawings.
 
     `worker`: whose connection asked for it (`w1`, …); empty where that is not known.
+    `task_id`: of its task. Of a message that went into a queue also: `tag`, its delivery tag;
+    `again`, whether it says of itself that it was delivered before.
     """
 
     at: float
     key: str
     step: Step
     worker: str = ""
+    task_id: str = ""
+    tag: str = ""
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +174,7 @@ class WorkerStarted:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStruck:
-    """This was done to `worker`, or it ended; for drawings.
+    """This was done to `worker`, or it ended; with no worker's name, to the broker.  For drawings.
 
     `step`: "killed", "child killed", "paused", "woken", "TERM", "ended", …
     `keys`: whose tasks it struck; empty for all that the worker had in hand.

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from labapp.course.notebooks import CodeCell, Node, code_cells, tags_as_markers
+from labapp.course.notebooks import PICTURES, CodeCell, Node, code_cells, tags_as_markers
 
 # A magic that IPython does not know passes nbval, so only these few may be used.
 ALLOWED_MAGICS = frozenset({"load_ext", "autoreload", "matplotlib", "config"})
@@ -54,6 +54,7 @@ def _cell_problems(cell: CodeCell) -> Iterator[str]:
     yield from _forbidden_calls(cell)
     yield from _stored_errors(cell)
     yield from _stored_variety(cell)
+    yield from _pictures_alone(cell)
 
 
 def _wholesale(notebook: Node, cells: list[CodeCell]) -> Iterator[str]:
@@ -119,6 +120,23 @@ def _stored_variety(cell: CodeCell) -> Iterator[str]:
     text = stored_text(cell.node.outputs)
     for what in varying_parts(text):
         yield f"the stored output contains {what}"
+
+
+def _pictures_alone(cell: CodeCell) -> Iterator[str]:
+    """Pictures are not compared, so a compared cell needs the same in words beside each."""
+    pictures = [] if cell.ignores_output else [o for o in cell.node.outputs if shows_picture(o)]
+    if any(_says_nothing(str(picture.data.get("text/plain", ""))) for picture in pictures):
+        yield "shows a picture that nothing compares: give it a text (__repr__) that says the same"
+
+
+def _says_nothing(text: str) -> bool:
+    """Python's own repr of an object, or no text at all."""
+    return not text or bool(re.fullmatch(r"<.*>", text, re.DOTALL))
+
+
+def shows_picture(output: Node) -> bool:
+    """Whether a reader sees a picture there."""
+    return any(mime in PICTURES for mime in output.get("data", {}))
 
 
 def varying_parts(text: str) -> list[str]:

@@ -24,6 +24,8 @@ from labapp.errors import LabError
 
 Node: TypeAlias = Any  # an nbformat.NotebookNode; nbformat is not typed
 
+PICTURES = ("image/svg+xml", "image/png", "image/jpeg")
+"""What may differ from run to run in an output: the text beside it is compared."""
 _STAGE_NAME = re.compile(r"(\d\d)[a-z]?_\w+")
 # Also the name that nbval keeps for old notebooks: it silences as well.
 _IGNORE_MARKERS = frozenset({"NBVAL_IGNORE_OUTPUT", "PYTEST_VALIDATE_IGNORE_OUTPUT"})

@@ -4,9 +4,10 @@ Pure: notebooks in, notebook out. Used by `scripts/outputs.py`; depends on
 `labapp.course.notebooks`.
 
 A cell whose output is compared stores what it printed. A cell marked NBVAL_IGNORE_OUTPUT stores
-something that stays: text becomes one fixed line; a picture is kept from the execution that first
-showed it, for as long as the code up to and including that cell stays the same (its hash is
-stored in the cell's metadata), so that a reader on GitHub sees a real one.
+one fixed line instead of its text. A picture of either is kept from the execution that first showed
+it, for as long as the code up to and including that cell stays the same (its hash is stored in the
+cell's metadata) and, in a compared cell, the text beside it; so that a reader on GitHub sees a real
+one that belongs to its text.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from collections.abc import Iterator
 
 from nbformat.v4 import new_output
 
-from labapp.course.notebook_rules import stored_text, varying_parts
-from labapp.course.notebooks import CodeCell, Node, code_cells
+from labapp.course.notebook_rules import shows_picture, stored_text, varying_parts
+from labapp.course.notebooks import PICTURES, CodeCell, Node, code_cells
 
 PLACEHOLDER = "(this output differs from run to run: run the cell to see yours)"
-PICTURES = ("image/svg+xml", "image/png", "image/jpeg")
 PICTURE_OF = "picture_of"
 _CHANGING_METADATA = ("ExecuteTime", "collapsed", "execution", "scrolled", "vscode", "papermill")
 _WIDGETS = (
@@ -82,6 +82,9 @@ def _normalise_cell(cell: CodeCell, code: str, kept: dict[str, list[Node]]) -> N
     _set_picture(cell, "")
     if cell.ignores_output:
         _store_something_that_stays(cell, code, kept)
+    elif any(map(shows_picture, node.outputs)):
+        _keep_pictures(node.outputs, kept.get(code, []))
+        _set_picture(cell, code)
 
 
 def _normalised_output(output: Node, count: int | None) -> Node:
@@ -121,6 +124,19 @@ def _store_something_that_stays(cell: CodeCell, code: str, kept: dict[str, list[
         _set_picture(cell, code)
     elif node.outputs:
         node.outputs = [new_output("display_data", data={"text/plain": PLACEHOLDER})]  # type: ignore[no-untyped-call]
+
+
+def _keep_pictures(outputs: list[Node], kept: list[Node]) -> None:
+    """Put the kept pictures in place of new ones that stand beside the same text."""
+    for output, old in zip(outputs, kept, strict=False):
+        if shows_picture(output) and _without_pictures(output) == _without_pictures(old):
+            output.data = old.data
+
+
+def _without_pictures(output: Node) -> dict[str, Node]:
+    """What is compared of an output's data; the kinds of its pictures count, too."""
+    data = output.get("data", {})
+    return {mime: None if mime in PICTURES else shown for mime, shown in data.items()}
 
 
 def _picture(output: Node) -> Node:

@@ -23,6 +23,7 @@ def recorded(field: Field) -> Iterator[None]:
         yield
         return
     monitor, events = Monitor(field.broker.url), EventRecorder(field.broker.url)
+    field.at_restart.append(monitor.listen_again)
     try:
         yield
     finally:
@@ -32,7 +33,8 @@ def recorded(field: Field) -> Iterator[None]:
         for step in monitor.stop():
             if key := field.keys.get(step.task_id):
                 worker = field.addresses.get(step.client, "")
-                field.note(Mark(step.at - field.begun, key, step.step, worker))
+                of_message = (step.task_id, step.tag, step.again)
+                field.note(Mark(step.at - field.begun, key, step.step, worker, *of_message))
         for event in events.stop():
             if key := field.keys.get(event.task_id):
                 field.note(TaskEvent(event.at - field.begun, key, event.name))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from labapp.checker.history import (
@@ -72,6 +72,8 @@ class Field:
         self._own_publisher: Publisher | None = None
         self._forwarder: EventForwarder | None = None
         self._link: OpenLink | None = None
+        self.at_restart: list[Callable[[], None]] = []
+        """What is to be done when this run's own broker has been started again."""
         self.broker_is_down = False
         """Whether this run's own broker is killed and not started again."""
         self.visibility_timeout = 0.0
@@ -220,6 +222,7 @@ class Field:
     def kill_broker(self) -> None:
         """SIGKILL this run's own broker."""
         if self._own_broker is not None:
+            self.note(WorkerStruck(self.now(), "", "broker killed"))
             self.nodes.kill_broker(self._own_broker)
             self.broker_is_down = True
 
@@ -228,6 +231,8 @@ class Field:
         if self._own_broker is not None:
             self.nodes.restart_broker(self._own_broker)
             self.broker_is_down = False
+            for listen in self.at_restart:
+                listen()
         self._inspect_anew()
 
     def _inspect_anew(self) -> None:

@@ -50,12 +50,15 @@ class Command:
 class Seen:
     """One step of one message; ``at`` in seconds since the epoch, by the broker's clock.
 
-    ``client``: address of the connection that asked for it."""
+    ``client``: address of the connection that asked for it.  Of a message that went into a queue
+    also ``tag``, its delivery tag, and ``again``, whether its header says ``redelivered``."""
 
     at: float
     task_id: str
     step: Step
     client: str
+    tag: str = ""
+    again: bool = False
 
 
 def parse(line: str) -> Command | None:
@@ -97,9 +100,9 @@ class Steps:
             step: Step = "acknowledged"
             if pushed:
                 step = "redelivered" if command.name == "RPUSH" else "rejected"
-            yield replace(removed, step=step)
+            yield replace(removed, step=step, **delivery(command) if pushed else {})
         elif pushed:
-            yield Seen(command.at, pushed, "queued", command.client)
+            yield Seen(command.at, pushed, "queued", command.client, **delivery(command))
         yield from self._unacked(command)
 
     def _unacked(self, command: Command) -> Iterator[Seen]:
@@ -127,6 +130,13 @@ class Steps:
             return ""
 
 
+def delivery(command: Command) -> dict[str, Any]:
+    """What a message that is pushed says of its delivery."""
+    message = json.loads(command.arguments[-1])
+    again = bool(message["headers"].get("redelivered"))
+    return {"tag": str(message["properties"]["delivery_tag"]), "again": again}
+
+
 class Monitor:
     """Listens to one database from now until ``stop``.
 
@@ -138,9 +148,13 @@ class Monitor:
     """
 
     def __init__(self, url: str) -> None:
-        where = urlsplit(url)
-        self._db = int(where.path.strip("/") or 0)
+        self._where = urlsplit(url)
+        self._db = int(self._where.path.strip("/") or 0)
         self._lines: list[str] = []
+        self._connect()
+
+    def _connect(self) -> None:
+        where = self._where
         try:
             self._socket = socket.create_connection(
                 (where.hostname or "127.0.0.1", where.port or 6379), CONNECT_SECONDS
@@ -152,6 +166,15 @@ class Monitor:
         self._socket.settimeout(None)
         self._thread = threading.Thread(target=self._listen, name="lab-monitor", daemon=True)
         self._thread.start()
+
+    def listen_again(self) -> None:
+        """Listen to a broker that was killed and started again.
+
+        Raises:
+            Gone: the broker does not answer.
+        """
+        self._hang_up()
+        self._connect()
 
     def _greet(self, password: str) -> None:
         words = [["AUTH", password]] if password else []
@@ -165,13 +188,16 @@ class Monitor:
         with contextlib.suppress(OSError, ValueError):
             self._lines.extend(self._stream)
 
-    def stop(self) -> list[Seen]:
-        """Stop listening; every step seen, in order.  Steps are worked out here, not on the way."""
+    def _hang_up(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._stream.close()
         self._socket.close()
+
+    def stop(self) -> list[Seen]:
+        """Stop listening; every step seen, in order.  Steps are worked out here, not on the way."""
+        self._hang_up()
         steps = Steps()
         commands = (parse(line) for line in self._lines)
         return [m for c in commands if c and c.db == self._db for m in steps.feed(c)]

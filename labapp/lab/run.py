@@ -5,11 +5,12 @@ Plain values; ``labapp.lab.conductor`` fills them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from labapp.checker.history import Attempt, BrokerState, History
+from labapp.checker.history import Attempt, BrokerState, History, Mark
 from labapp.checker.verdict import Verdict, judge
 from labapp.errors import LabError
 from labapp.faults import Fault
@@ -23,6 +24,8 @@ from labapp.world.store import StoredFile
 
 Work = Sequence[tuple[Any, ...]]
 """Arguments of each task to send; the first of them is the business key."""
+CAME = {"queued": "published", "redelivered": "handed back", "rejected": "put back by its worker"}
+"""How a message comes into a queue, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +136,34 @@ class Run:
         Raises:
             LabError: the run was made without ``drawing=True``.
         """
+        self._needs_drawing("a timeline")
+        return Timeline(self.history)
+
+    @property
+    def messages(self) -> Table:
+        """How each order that was in a queue more than once came there: ids by number, in order.
+
+        Raises:
+            LabError: the run was made without ``drawing=True``.
+        """
+        self._needs_drawing("messages")
+        into = [mark for mark in self.history.of(Mark) if mark.tag]
+        often = Counter(mark.key for mark in into)
+        twice = [mark for mark in into if often[mark.key] > 1]
+        tasks, tags = numbers(m.task_id for m in twice), numbers(m.tag for m in twice)
+        rows = [
+            (m.key, CAME[m.step], tasks[m.task_id], tags[m.tag], "yes" if m.again else "no")
+            for m in twice
+        ]
+        columns = ("order", "came into the queue", "task id", "delivery tag", "redelivered")
+        return Table(columns, rows, "What came into the queue more than once")
+
+    def _needs_drawing(self, what: str) -> None:
         if not self.plan.drawing:
             raise LabError(
-                "this run kept nothing to draw a timeline from",
+                f"this run kept nothing to draw {what} from",
                 hint="run it again with lab.run(…, drawing=True)",
             )
-        return Timeline(self.history)
 
     def attempts(self, key: str) -> int:
         """How many requests for this business key reached the world."""
@@ -146,3 +171,8 @@ class Run:
 
     def __repr__(self) -> str:
         return f"{self.plan.fault or 'no fault'}\n{self.verdict!r}"
+
+
+def numbers(ids: Iterable[str]) -> dict[str, str]:
+    """``#1``, ``#2``, … for these ids, in the order in which each first occurs."""
+    return {name: f"#{place}" for place, name in enumerate(dict.fromkeys(ids), start=1)}

@@ -12,6 +12,7 @@ from itertools import pairwise
 from labapp.views.timeline_legend import legend
 from labapp.views.timeline_marks import (
     ACKNOWLEDGED,
+    BROKER_KILLED,
     EFFECT,
     KILLED,
     NO_ANSWER,
@@ -21,6 +22,7 @@ from labapp.views.timeline_marks import (
     Stamp,
     asleep,
     effects,
+    forgotten,
     gone_at,
     kind_of_strike,
     loose,
@@ -33,6 +35,7 @@ from labapp.views.timeline_picture import Break, Glyph, Name, Picture, Row, Span
 from labapp.views.timeline_rows import MOST_LIVES, Group, assigned, clipped, groups, shown
 from labapp.views.timeline_scale import Scale
 from labapp.views.timeline_tasks import (
+    CUT_OFF,
     ENDED,
     PAUSED,
     RUNNING,
@@ -58,7 +61,18 @@ GLYPH_GAP = 19.0
 NEAR_GAP = 10.0
 TICK_GAP = 44.0
 CHARACTER = 5.3  # pixels of a label's, about
-PRIORITY = (KILLED, PAUSED, WOKEN, STOPPED, STRUCK, NO_ANSWER, EFFECT, STILL)
+PRIORITY = (
+    BROKER_KILLED,
+    KILLED,
+    PAUSED,
+    CUT_OFF,
+    WOKEN,
+    STOPPED,
+    STRUCK,
+    NO_ANSWER,
+    EFFECT,
+    STILL,
+)
 SHORT = {ACKNOWLEDGED: "", "woken": "wakes", "answered without a new effect": "no new effect"}
 REMAINS = {RUNNING: "still running", **LEFT}
 
@@ -157,7 +171,8 @@ def _row(group: Group, y: float, scale: Scale, tale: Tale, numbers: dict[str, in
     spans: list[Span] = []
     glyphs: list[Glyph] = []
     for delivery, middle in zip(deliveries, middles, strict=True):
-        spans += _spans(delivery, middle, scale, numbers.get(delivery.worker, -1))
+        end = forgotten(task)
+        spans += _spans(delivery, middle, scale, numbers.get(delivery.worker, -1), end)
         glyphs += _glyphs(stamps(delivery, tale.refusal), middle, scale)
     last = middles[-1] if middles else y + BAR_Y
     glyphs += _glyphs(loose(task), last, scale)
@@ -184,7 +199,9 @@ def _glyphs(found: Iterable[Stamp], y: float, scale: Scale) -> list[Glyph]:
     return [Glyph(scale.x(stamp.at), y, stamp.kind, stamp.word) for stamp in found]
 
 
-def _spans(delivery: Delivery, y: float, scale: Scale, worker: int) -> Iterator[Span]:
+def _spans(
+    delivery: Delivery, y: float, scale: Scale, worker: int, forgotten_at: float | None
+) -> Iterator[Span]:
     """Thin while the worker keeps the message, thick while a request is under way, dashed when
     the worker is gone and the broker still keeps the message for it."""
     gone = gone_at(delivery)
@@ -196,8 +213,10 @@ def _spans(delivery: Delivery, y: float, scale: Scale, worker: int) -> Iterator[
         yield _span(scale.x(one.begun), end if stop is None else scale.x(stop), y, "try", worker)
     yield from _asleep(delivery.strikes, y, scale, worker)
     if gone is not None and delivery.acknowledged is None:
-        back = PLOT_RIGHT if delivery.returned is None else scale.x(delivery.returned)
-        yield _span(end, back, y, "adrift", -1)
+        back = forgotten_at if delivery.returned is None else delivery.returned
+        until = PLOT_RIGHT if back is None else scale.x(back)
+        if until > end:
+            yield Span(end, until, y, "adrift", -1)
 
 
 def _try_end(delivery: Delivery, number: int) -> float | None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from labapp.views.timeline_tasks import (
     ASKED_TO_STOP,
+    AWAY,
+    CUT_OFF,
     PAUSED,
     WOKEN,
     Delivery,
@@ -20,6 +22,7 @@ from labapp.views.timeline_text import BEFORE, struck, tried
 
 EFFECT, ACKNOWLEDGED, KILLED, STOPPED, STRUCK = "effect", "acknowledged", "killed", "stop", "struck"
 NO_ANSWER, ANSWERED, STILL = "no answer", "answered", "still there"
+BROKER_KILLED = "broker killed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +44,8 @@ def moments(delivery: Delivery) -> list[float]:
 
 def over(delivery: Delivery) -> bool:
     """Whether its worker had done with it, in one way or the other."""
-    returned = delivery.returned is not None and not _asleep(delivery)
-    return delivery.acknowledged is not None or returned or gone_at(delivery) is not None
-
-
-def _asleep(delivery: Delivery) -> bool:
-    steps = [strike.step for strike in delivery.strikes]
-    return steps.count(PAUSED) > 0 and delivery.acknowledged is None
+    settled = delivery.acknowledged is not None or delivery.returned is not None
+    return settled or gone_at(delivery) is not None
 
 
 def gone_at(delivery: Delivery) -> float | None:
@@ -64,10 +62,12 @@ def struck_after(delivery: Delivery, begun: float) -> list[float]:
 def kind_of_strike(step: str) -> str:
     """The kind of mark for what was done to a worker."""
     if "killed" in step:
-        return KILLED
+        return BROKER_KILLED if step == BROKER_KILLED else KILLED
     if step in ASKED_TO_STOP:
         return STOPPED
-    return step if step in (PAUSED, WOKEN) else STRUCK
+    if step in AWAY:
+        return WOKEN
+    return step if step in (PAUSED, CUT_OFF) else STRUCK
 
 
 def stamps(delivery: Delivery, refusal: str) -> list[Stamp]:
@@ -76,7 +76,7 @@ def stamps(delivery: Delivery, refusal: str) -> list[Stamp]:
     for at, word in struck(delivery):
         step = word.partition(BEFORE)[0]
         found.append(Stamp(at, kind_of_strike(step), step))
-    found += [Stamp(s.at, WOKEN, s.step) for s in delivery.strikes if s.step == WOKEN]
+    found += [Stamp(s.at, WOKEN, s.step) for s in delivery.strikes if s.step in AWAY]
     if delivery.acknowledged is not None:
         found.append(Stamp(delivery.acknowledged, ACKNOWLEDGED, ACKNOWLEDGED))
     if delivery.returned is not None:
@@ -115,3 +115,10 @@ def asleep(strikes: Sequence[Strike]) -> Iterator[tuple[float, float | None]]:
             paused = None
     if paused is not None:
         yield paused, None
+
+
+def forgotten(task: Task) -> float | None:
+    """When the broker was killed and came back without the message; None where it kept it."""
+    kills = [strike.at for strike in task.strikes if not strike.worker]
+    kept = task.remaining or any(travel.at > at for travel in task.travels for at in kills)
+    return None if kept else min(kills, default=None)

@@ -29,7 +29,13 @@ SHAPES = {
     "effect": ("M0-4.6A4.6 4.6 0 1 1 0 4.6A4.6 4.6 0 1 1 0-4.6Z", True, BLUE),
     "acknowledged": ("M-4.5 0.5L-1.2 3.8L4.5-3.6", False, "#00664a"),
     "killed": ("M-4.2-4.2L4.2 4.2M4.2-4.2L-4.2 4.2", False, VERMILLION),
+    "broker killed": (
+        "M0-5A5 5 0 1 1 0 5A5 5 0 1 1 0-5ZM-3.5-3.5L3.5 3.5M3.5-3.5L-3.5 3.5",
+        False,
+        INK,
+    ),
     "paused": ("M-3.6-4.5H-0.9V4.5H-3.6ZM0.9-4.5H3.6V4.5H0.9Z", True, INK),
+    "cut off": ("M-5.4 4.2L-1.2-4.2M1.2 4.2L5.4-4.2", False, VERMILLION),
     "woken": ("M-3.2-4.6L4.6 0L-3.2 4.6Z", True, INK),
     "stop": ("M-3.8-3.8H3.8V3.8H-3.8Z", True, VERMILLION),
     "struck": ("M0-5.2L5 4H-5Z", True, VERMILLION),

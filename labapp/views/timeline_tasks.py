@@ -19,6 +19,7 @@ from labapp.checker.history import (
     FaultFired,
     Mark,
     Remaining,
+    Restored,
     Sent,
     TimeTravel,
     WorkerStarted,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 PAUSED, WOKEN, ENDED = "paused", "woken", "ended"
+CUT_OFF, RECONNECTED = "cut off", "reconnected"
+AWAY = {WOKEN: PAUSED, RECONNECTED: CUT_OFF}
+"""What brings a worker back, and from what."""
 ASKED_TO_STOP = ("TERM", "QUIT")
 GIVEN_BACK = "given back"
 RUNNING = "running"
@@ -79,6 +83,10 @@ class Delivery:
         if not _by(self.acknowledged, at):
             return True
         return self.early and any(not _by(one.answered, at) for one in self.tries)
+
+    def done_by(self, at: float) -> bool:
+        """Whether all that it asked of the world was answered by then."""
+        return bool(self.tries) and all(_by(one.answered, at) for one in self.tries)
 
     def unacknowledged_at(self, at: float) -> bool:
         """Whether the broker kept the message for its worker at that moment."""
@@ -163,11 +171,12 @@ class _Teller:
         self.lives = _lives(events)
         self.tasks: dict[str, Task] = {}
         self._running: dict[tuple[str, float], bool] = {}
+        self._travelled: dict[float, set[str]] = {}
         self.travels = tuple(event for event in events if isinstance(event, TimeTravel))
 
     def tell(self) -> Tale:
         self._name_tasks()
-        for step in (self._mark, self._try, self._strike, self._leave):
+        for step in (self._mark, self._try, self._settle, self._strike, self._leave):
             for event in self.events:
                 step(event)
         verdict = judge(self.events)
@@ -215,9 +224,12 @@ class _Teller:
                 self._task(key).queued.append(at)
             case Mark(at, key, "fetched", worker):
                 self._fetched(self._task(key), at, worker or self._worker_at(at))
+
+    def _settle(self, event: Event) -> None:
+        match event:
             case Mark(at, key, "acknowledged", worker):
                 self._acknowledged(self._task(key), at, worker)
-            case Mark(at, key, step, worker):
+            case Mark(at, key, "redelivered" | "rejected" as step, worker):
                 self._returned(self._task(key), at, step, worker or self._worker_at(at))
 
     def _fetched(self, task: Task, at: float, worker: str) -> None:
@@ -225,10 +237,14 @@ class _Teller:
         task.deliveries.append(Delivery(worker, at, life.early if life else False))
 
     def _acknowledged(self, task: Task, at: float, worker: str) -> None:
-        waiting = [one for one in task.deliveries if one.acknowledged is None]
-        own = [one for one in waiting if one.worker == worker]
-        if waiting:
-            (own or waiting)[-1].acknowledged = at
+        """Of several deliveries to one worker, that whose work is done is acknowledged, or, where
+        it acknowledges early, the one that it fetched first."""
+        waiting = [d for d in task.deliveries if d.acknowledged is None and d.fetched <= at]
+        own = [one for one in waiting if one.worker == worker] or waiting
+        done = [one for one in own if one.done_by(at)]
+        if own:
+            found = own[0] if own[0].early else (done or own)[-1]
+            found.acknowledged = at
 
     def _returned(self, task: Task, at: float, step: str, worker: str) -> None:
         held = [one for one in task.deliveries if one.unacknowledged_at(at)]
@@ -268,8 +284,9 @@ class _Teller:
         fetched = [one for one in reversed(task.deliveries) if one.fetched <= at]
         running = [one for one in fetched if self._ran(one.worker, at)]
         unused = (one for one in running if all(tried.what != what for tried in one.tries))
-        if found := next(unused, None) or next(iter(running or fetched), None):
+        if found := next(unused, None) or next(iter(running), None):
             return found
+        # Nobody saw the fetch: MONITOR ends with a broker that is killed.
         task.deliveries.append(Delivery(self._worker_at(at), at))
         return task.deliveries[-1]
 
@@ -290,10 +307,21 @@ class _Teller:
     def _strike(self, event: Event) -> None:
         if not isinstance(event, WorkerStruck) or event.step == ENDED:
             return
+        if not event.worker:
+            self._strike_broker(event)
+            return
         for task in self._struck(event):
             held: list[Delivery | Task] = [d for d in task.deliveries if _hit(d, event)]
             for one in held or ([task] if event.keys else []):
                 one.strikes.append(Strike(event.at, event.step, event.worker))
+
+    def _strike_broker(self, event: WorkerStruck) -> None:
+        """It concerns every message that the broker had in a queue or unacknowledged."""
+        for task in self.tasks.values():
+            held = any(one.unacknowledged_at(event.at) for one in task.deliveries)
+            fetched = any(one.fetched <= event.at for one in task.deliveries)
+            if held or (task.queued and not fetched):
+                task.strikes.append(Strike(event.at, event.step, ""))
 
     def _struck(self, event: WorkerStruck) -> Iterable[Task]:
         if not event.keys:
@@ -306,14 +334,18 @@ class _Teller:
 
     def _finish(self, task: Task, verdict: Verdict) -> None:
         task.deliveries.sort(key=lambda one: one.fetched)
-        task.travels = [
-            travel
-            for travel in self.travels
-            if any(one.unacknowledged_at(travel.at) for one in task.deliveries)
-        ]
+        task.travels = [travel for travel in self.travels if task.key in self._aged(travel)]
         if not verdict.unknown:
             task.fate = self._fate(task.key, verdict)
         task.went_well = _went_well(task)
+
+    def _aged(self, travel: TimeTravel) -> set[str]:
+        """The tasks whose messages were unacknowledged when time travelled."""
+        if travel.at not in self._travelled:
+            restored = (e for e in self.events if isinstance(e, Restored) and e.at >= travel.at)
+            keys = next((event.keys for event in restored), ())
+            self._travelled[travel.at] = {self._of(key)[0].key for key in keys}
+        return self._travelled[travel.at]
 
     def _fate(self, key: str, verdict: Verdict) -> str:
         keys = {key} | {f"{kind}{_OF}{key}" for kind in self._kinds(key)}
@@ -348,12 +380,12 @@ def _lives(events: Sequence[Event]) -> dict[str, Life]:
 
 
 def _hit(delivery: Delivery, event: WorkerStruck) -> bool:
-    """Whether this concerned the delivery; a worker wakes up with all that it went to sleep with,
-    even what the broker has given to another one meanwhile."""
+    """Whether this concerned the delivery; a worker comes back with all that it had when it went
+    away, even what the broker has given to another one meanwhile."""
     if delivery.worker != event.worker:
         return False
-    if event.step == WOKEN:
-        return any(strike.step == PAUSED for strike in delivery.strikes)
+    if event.step in AWAY:
+        return any(strike.step == AWAY[event.step] for strike in delivery.strikes)
     return delivery.open_at(event.at)
 
 

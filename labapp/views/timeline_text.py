@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from labapp.views.keys import fold, one_line
 from labapp.views.timeline_tasks import (
     ASKED_TO_STOP,
+    RECONNECTED,
     RUNNING,
     WOKEN,
     Delivery,
@@ -29,6 +30,7 @@ WIDEST_NAME = 30
 """Characters to which the column of keys is aligned; longer ones stand out."""
 FEWEST_REPEATS = 3
 BEFORE = " before the "
+BACK = {WOKEN: " wakes", RECONNECTED: " reconnected"}
 LONGEST_CYCLE = 4
 LEFT = {
     "queue": "still in the queue",
@@ -96,25 +98,24 @@ def _meanwhile(task: Task) -> Iterator[Moment]:
     for travel in task.travels:
         yield travel.at, passing(travel.seconds)
     for strike in task.strikes:
-        yield strike.at, f"{strike.worker}: {strike.step}"
+        yield strike.at, f"{strike.worker}: {strike.step}" if strike.worker else strike.step
     for at in task.queued_again():
         yield at, "queued again"
 
 
 def _delivered(delivery: Delivery, task: Task, refusal: str) -> Iterator[Moment]:
     """One delivery: what its worker did, and again after a pause."""
-    woken = [strike.at for strike in delivery.strikes if strike.step == WOKEN]
+    back = {s.at: BACK[s.step] for s in delivery.strikes if s.step in BACK}
     items = words(delivery, refusal)
     if task.remaining == RUNNING and delivery is task.deliveries[-1]:
         items.append((max([at for at, _ in items], default=delivery.fetched), "still running"))
     elif not items and delivery.tries:
         items.append((delivery.tries[0].begun, "request under way"))
     name = delivery.worker or "a worker"
-    for began, until in zip([delivery.fetched, *woken], [*woken, None], strict=True):
+    for began, until in zip([delivery.fetched, *back], [*back, None], strict=True):
         said = [word for at, word in items if _between(at, began, until, delivery)]
         if said:
-            text = ", ".join(said)
-            yield began, f"{name}: {text}" if began == delivery.fetched else f"{name} wakes: {text}"
+            yield began, f"{name}{back.get(began, '')}: {', '.join(said)}"
     if not items and not task.remaining:
         yield delivery.fetched, f"{name}: fetched"
     if delivery.returned is not None:
@@ -171,7 +172,7 @@ def _over(delivery: Delivery) -> bool:
 
 def struck(delivery: Delivery) -> Iterator[Moment]:
     """What was done to the worker of a delivery, and how far the task had come by then."""
-    strikes = [s for s in delivery.strikes if s.step != WOKEN and not _survived(delivery, s)]
+    strikes = [s for s in delivery.strikes if s.step not in BACK and not _survived(delivery, s)]
     for number, strike in enumerate(strikes, start=1):
         begun = [one for one in delivery.tries if one.begun <= strike.at and not _seen(one, strike)]
         before = f"{BEFORE}{begun[-1].what or 'effect'}" if begun else ""

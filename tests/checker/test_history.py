@@ -68,6 +68,8 @@ def test_a_line_is_plain_json_that_a_person_can_read() -> None:
         '{"event": "Remaining", "at": 1.0, "key": "order-1", "where": ["queue"]}',
         '{"event": "Restored", "at": 1.0, "keys": "order-1"}',
         '{"event": "Restored", "at": 1.0, "keys": [1]}',
+        '{"event": "WorkerStarted", "at": 1.0, "worker": "w1", "early": "yes"}',
+        '{"event": "WorkerStarted", "at": 1.0, "worker": "w1", "early": 1}',
     ],
 )
 def test_a_line_that_is_no_event_is_named_by_its_number(line: str) -> None:

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from labapp.checker.history import Mark, TaskEvent
 from labapp.errors import LabError
-from labapp.faults import Fault, charge_of, kill_child, kill_worker, pause, stop
+from labapp.faults import (
+    Fault,
+    charge_of,
+    crash_broker,
+    cut_off,
+    kill_child,
+    kill_worker,
+    pause,
+    stop,
+)
 from labapp.lab import orders
 from labapp.lab.conductor import conduct
 from labapp.lab.monitor import Monitor, Steps, parse
@@ -114,6 +123,22 @@ order-3  stuck  10 times (w1: child killed before the effect | rejected) | w1: s
     "fetching": """\
 order-1  lost  w1: killed as it fetched
 9 went well: order-2 … order-10""",
+    "broker": """\
+order-3             duplicated  w1: effect, killed | broker killed | an hour passes | \
+redelivered | w2: effect, acknowledged
+order-4             recovered   w1: killed before the effect | broker killed | an hour passes | \
+redelivered | w2: effect, acknowledged
+order-5 … order-10  recovered   w1: fetched, killed | broker killed | an hour passes | \
+redelivered | w2: effect, acknowledged
+2 went well: order-1, order-2""",
+    "cut off": """\
+order-3             duplicated  w1: effect, cut off | an hour passes | redelivered | \
+w2: effect, acknowledged | w1 reconnected: acknowledged
+order-4             duplicated  w1: cut off before the effect | an hour passes | redelivered | \
+w2: effect, acknowledged | w1 reconnected: effect, acknowledged
+order-5 … order-10  recovered   w1: fetched, cut off | an hour passes | redelivered | \
+w2: effect, acknowledged
+2 went well: order-1, order-2""",
 }
 IN_FLIGHT = {"after": charge_of("order-3"), "before": charge_of("order-4")}
 LATE = {"task_acks_late": True}
@@ -128,6 +153,8 @@ EXPERIMENTS: dict[str, tuple[Fault, dict[str, object]]] = {
         LATE | {"task_reject_on_worker_lost": True},
     ),
     "fetching": (kill_worker(while_fetching=True), LATE),
+    "broker": (crash_broker(**IN_FLIGHT), LATE),
+    "cut off": (cut_off(**IN_FLIGHT), LATE),
 }
 
 

@@ -117,3 +117,58 @@ def test_a_picture_stays_as_long_as_its_code_does() -> None:
     assert picture(executed("<svg>2</svg>")) == "<svg>1</svg>"
     assert picture(executed("<svg>2</svg>"), fresh=True) == "<svg>2</svg>"
     assert picture(executed("<svg>2</svg>", PICTURE + "#")) == "<svg>2</svg>"
+
+
+# --- a picture beside a text that is compared --------------------------------------------------
+
+TIMELINE = """import time
+class Timeline:
+    def __repr__(self):
+        return 'order-3  lost'
+    def _repr_svg_(self):
+        return f'<svg xmlns="http://www.w3.org/2000/svg"><text>{time.time()}</text></svg>'
+Timeline()
+"""
+
+
+def test_a_picture_may_differ_where_the_text_beside_it_is_compared(tmp_path: Path) -> None:
+    path = write(tmp_path, "00_drawn", cell(TIMELINE))
+    assert store(tmp_path).returncode == 0
+    first = path.read_bytes()
+    (stored,) = outputs_of(path)
+    assert stored[0].data["text/plain"] == "order-3  lost"
+    assert "<svg" in stored[0].data["image/svg+xml"]
+    again = store(tmp_path, "--check")
+    assert again.returncode == 0, again.stdout
+    assert path.read_bytes() == first
+    assert run_nbval(tmp_path, "--no-stack").red("00_drawn") == {}
+
+
+def test_the_text_beside_a_picture_is_compared_all_the_same(tmp_path: Path) -> None:
+    path = write(tmp_path, "00_drawn", cell(TIMELINE))
+    assert store(tmp_path).returncode == 0
+    path.write_text(path.read_text().replace('"order-3  lost"', '"order-4  lost"'))
+    assert run_nbval(tmp_path, "--no-stack").red("00_drawn") == {"Cell 0": "outputs differ"}
+
+
+def drawn(picture: str, text: str = "order-3  lost", source: str = TIMELINE) -> Any:
+    """A notebook whose one cell, which is compared, shows a picture and a text."""
+    data = {"image/svg+xml": picture, "text/plain": text}
+    shown = cell(source)
+    shown.outputs = [nbformat.v4.new_output("execute_result", data=data, execution_count=7)]
+    return nbformat.v4.new_notebook(cells=[shown])
+
+
+def test_a_compared_picture_stays_as_long_as_its_code_and_its_text_do() -> None:
+    stored = normalised(drawn("<svg>1</svg>"), executed(""))
+    assert PICTURE_OF in stored.cells[0].metadata.lab
+
+    def data(now: Any, **options: bool) -> dict[str, str]:
+        return dict(normalised(now, stored, **options).cells[0].outputs[0].data)
+
+    assert data(drawn("<svg>2</svg>"))["image/svg+xml"] == "<svg>1</svg>"
+    assert data(drawn("<svg>2</svg>"), fresh=True)["image/svg+xml"] == "<svg>2</svg>"
+    changed = data(drawn("<svg>2</svg>", source=TIMELINE + "#"))
+    assert changed["image/svg+xml"] == "<svg>2</svg>"
+    other = data(drawn("<svg>2</svg>", "order-4  lost"))
+    assert other == {"image/svg+xml": "<svg>2</svg>", "text/plain": "order-4  lost"}

@@ -128,3 +128,19 @@ def test_stored_text_that_differs_between_machines_or_runs_is_refused(text: str,
 )
 def test_plain_verdicts_are_allowed(text: str) -> None:
     assert found(cell("x()", text)) == ""
+
+
+SVG = "<svg/>"
+
+
+@pytest.mark.parametrize("text", ["", "<IPython.core.display.SVG object>", "<Figure 640x480>"])
+def test_a_compared_picture_needs_a_text_that_says_the_same(text: str) -> None:
+    data = {"image/svg+xml": SVG, "text/plain": text} if text else {"image/svg+xml": SVG}
+    assert "cell 1: shows a picture that nothing compares" in found(shown(data))
+
+
+def test_a_picture_with_a_text_or_that_is_not_compared_is_fine() -> None:
+    assert found(shown({"image/svg+xml": SVG, "text/plain": "order-3  lost"})) == ""
+    ignored = shown({"image/svg+xml": SVG})
+    ignored.metadata["tags"] = ["nbval-ignore-output"]
+    assert found(ignored) == ""

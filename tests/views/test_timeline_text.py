@@ -19,7 +19,9 @@ from labapp.checker.history import (
     FaultFired,
     Mark,
     Remaining,
+    Restored,
     Sent,
+    TimeTravel,
     WorkerStarted,
     WorkerStruck,
 )
@@ -28,6 +30,7 @@ from labapp.views.timeline_tasks import tale
 
 STARTED = [*sent(["order-1"]), WorkerStarted(0.1, "w1")]
 FETCHED = [*STARTED, Mark(1.0, "order-1", "fetched", "w1")]
+WORDS = {"paused": "cut off", "woken": "reconnected"}
 ACKNOWLEDGED = Mark(2.0, "order-1", "acknowledged", "w1")
 
 GOLDEN: dict[str, tuple[list[Event], str]] = {
@@ -57,6 +60,39 @@ order-5  recovered  w1: fetched, killed | an hour passes | redelivered | w2: ack
         """\
 order-1  duplicated  w1: effect, paused | an hour passes | redelivered | w2: effect, acknowledged \
 | w1 wakes: acknowledged""",
+    ),
+    "cut off, and back": (
+        [
+            replace(e, step=WORDS.get(e.step, e.step)) if isinstance(e, WorkerStruck) else e
+            for e in paused()
+        ],
+        """\
+order-1  duplicated  w1: effect, cut off | an hour passes | redelivered | w2: effect, acknowledged \
+| w1 reconnected: acknowledged""",
+    ),
+    "broker killed, and back without what it had": (
+        [*FETCHED, WorkerStruck(1.1, "", "broker killed"), WorkerStruck(1.2, "w1", "killed")],
+        "order-1  lost  w1: fetched, killed | broker killed",
+    ),
+    "two copies at one worker": (
+        [
+            *FETCHED,
+            Attempt(1.1, "order-1"),
+            Effect(1.2, "order-1"),
+            TimeTravel(1.25, 3600.0),
+            Restored(1.25, ("order-1",)),
+            Mark(1.3, "order-1", "redelivered", "w2"),
+            Mark(1.35, "order-1", "fetched", "w1"),
+            Answered(1.4, "order-1"),
+            Mark(1.5, "order-1", "acknowledged", "w1"),
+            Attempt(1.6, "order-1"),
+            Effect(1.7, "order-1"),
+            Answered(1.8, "order-1"),
+            Mark(1.9, "order-1", "acknowledged", "w1"),
+        ],
+        """\
+order-1  duplicated  w1: effect, acknowledged | an hour passes | redelivered | \
+w1: effect, acknowledged""",
     ),
     "poison": (
         poison(10),

@@ -87,6 +87,7 @@ def paused() -> list[Event]:
         Effect(1.2, "order-1"),
         WorkerStruck(1.3, "w1", "paused"),
         TimeTravel(1.4, 3600.0),
+        Restored(1.41, ("order-1",)),
         WorkerStarted(1.5, "w2"),
         Mark(2.0, "order-1", "redelivered", "w2"),
         *done("order-1", 2.1, "w2"),
