@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from labapp.checker.history import Restored
 from labapp.course.report import Report
-from labapp.course.stage import Outcome, Stage, Trial
+from labapp.course.stage import Outcome, Progress, Stage, Trial
 from labapp.course.stages import STAGES, stage_named
 from labapp.errors import LabError
 from labapp.lab.conductor import conduct
 from labapp.lab.publisher import Module
-from labapp.lab.run import Plan, Run
+from labapp.lab.run import Plan
 from labapp.lab.session import Session
 from labapp.stack.state import find_stack
 
@@ -28,8 +29,6 @@ ANSWERS_VARIABLE = "LAB_ANSWERS"
 
 PASSED, NOT_YET, COULD_NOT_RUN = 0, 1, 2
 """Exit statuses of ``lab check``."""
-
-Progress = Callable[[str], object]
 
 
 def check(stage: str | Stage, answers: str | Path = "", progress: Progress | None = None) -> Report:
@@ -51,7 +50,9 @@ def check(stage: str | Stage, answers: str | Path = "", progress: Progress | Non
         raise LabError(f"stage {chosen.folder} has no exercise", hint=f"stages with one: {numbers}")
     module = Module(chosen.module, answers_folder(chosen, answers))
     with Session(find_stack()) as session:
-        outcomes = run_trials(session, chosen, module, progress or watched())
+        examine = chosen.examine or run_trials
+        with told_in_one_line():
+            outcomes = examine(session, chosen, module, progress or watched())
     return Report(chosen, outcomes, chosen.diagnose(outcomes))
 
 
@@ -60,9 +61,10 @@ def run_trials(
 ) -> dict[str, Outcome]:
     """The outcome of each trial; an answer that fails without any fault gets no others."""
     outcomes: dict[str, Outcome] = {}
-    for number, trial in enumerate(stage.trials, start=1):
+    trials = [trial for trial in stage.trials if isinstance(trial, Trial)]
+    for number, trial in enumerate(trials, start=1):
         outcomes[trial.name] = run_trial(session, stage, module, trial)
-        passed = trial.passed(outcomes[trial.name].verdict)
+        passed = trial.passed(outcomes[trial.name])
         progress(f"{number}/{len(stage.trials)} {trial.name}: {'passed' if passed else 'not yet'}")
         if trial.fault is None and not passed:
             break
@@ -77,8 +79,10 @@ def run_trial(session: Session, stage: Stage, module: Module, trial: Trial) -> O
         work=trial.work,
         fault=trial.fault,
         deadline=trial.deadline,
+        countdown=trial.countdown,
+        time_passes=trial.time_passes,
     )
-    run = conducted(session, plan)
+    run = conduct(session, plan)
     verdict = run.judged
     if verdict.unknown:
         raise LabError(f"no verdict for {trial.name!r}: {verdict.unknown}", hint=hint(trial))
@@ -86,10 +90,15 @@ def run_trial(session: Session, stage: Stage, module: Module, trial: Trial) -> O
     return Outcome(verdict, given_back)
 
 
-def conducted(session: Session, plan: Plan) -> Run:
-    """The run.  Raises LabError with one line, where it could not begin, whatever a log says."""
+@contextmanager
+def told_in_one_line() -> Iterator[None]:
+    """Inside, a LabError with a log in it is told in one line: what is wrong, and the last words.
+
+    Raises:
+        LabError: that one, in place of the long one.
+    """
     try:
-        return conduct(session, plan)
+        yield
     except LabError as error:
         first, *log = error.message.splitlines()
         if not log:

@@ -21,7 +21,8 @@ from labapp.views.tables import NONE, Cell, Table
 WIDTH = 88
 """Columns of the text; the table is as wide as its keys."""
 SKIPPED = "not run"
-KINDS = ("lost", "duplicated", "stuck", "failed")
+HEADINGS = {"truth": "what is true", "said": "what is said"}
+"""Headings of columns whose names are not words enough."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -47,14 +48,14 @@ class Report:
     def table(self) -> Table:
         """One row per fault."""
         rows = [self._row(trial.name) for trial in self.stage.trials]
-        return Table(("fault", "survived", *KINDS), rows)
+        headings = [HEADINGS.get(column, column) for column in self.stage.columns]
+        return Table((*self.stage.headings, *headings), rows)
 
     def _row(self, name: str) -> list[Cell]:
         if name not in self.outcomes:
-            return [name, SKIPPED, *(NONE for _ in KINDS)]
-        verdict = self.outcomes[name].verdict
-        keys = (fold(getattr(verdict, kind)) or NONE for kind in KINDS)
-        return [name, Answer.of(name not in self.stage.failed(self.outcomes)), *keys]
+            return [name, SKIPPED, *(NONE for _ in self.stage.columns)]
+        cells = (self.outcomes[name].shown(column) or NONE for column in self.stage.columns)
+        return [name, Answer.of(name not in self.stage.failed(self.outcomes)), *cells]
 
     def notes(self) -> Iterator[str]:
         """What explains the table, one sentence each."""
@@ -102,6 +103,7 @@ class Report:
         """One fault of it; one that was not run is judged null."""
         ran = self.outcomes.get(name)
         verdict = ran.verdict if ran else Verdict(sent=0, happened=0, effects=0)
+        heard = [{"truth": one.truth, "said": one.said} for one in ran.heard] if ran else []
         return {
             "name": name,
             "at_least_once": verdict.at_least_once if ran else None,
@@ -109,6 +111,7 @@ class Report:
             "lost": list(verdict.lost),
             "duplicated": list(verdict.duplicated),
             "stuck": list(verdict.stuck),
+            **({"heard": heard} if heard else {}),
         }
 
 

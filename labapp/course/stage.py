@@ -7,10 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from labapp.checker.verdict import Verdict
 from labapp.faults import Fault
+from labapp.lab.publisher import Module
+from labapp.lab.session import Session
+from labapp.views.keys import fold
+
+Progress = Callable[[str], object]
+"""Takes one line for each trial that has run."""
+KINDS = ("lost", "duplicated", "stuck", "failed")
+"""Fields of a verdict that a report shows, where a stage names no other columns."""
+
+
+class Tried(Protocol):
+    """One row of a check: a fault, or another thing to be tried, with a name and a demand."""
+
+    @property
+    def name(self) -> str:
+        """How it is shown, and how a diagnosis names it."""
+
+    @property
+    def fault(self) -> object:
+        """What strikes; None for nothing: an answer that fails here is not tried further."""
+
+    @property
+    def exactly_once(self) -> bool:
+        """Whether every effect must happen once and no more."""
+
+    def passed(self, outcome: Outcome) -> bool:
+        """Whether this outcome is good enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +51,8 @@ class Trial:
             is enough, and a failure that the fault makes unavoidable is allowed.
         work: arguments of each task to send.
         deadline: seconds that the queue may take to drain.
+        countdown: seconds before which no order may be charged, as its sender says.
+        time_passes: whether time travels after a fault until all is overdue; or how many seconds.
     """
 
     name: str
@@ -31,10 +60,31 @@ class Trial:
     exactly_once: bool = False
     work: Sequence[tuple[Any, ...]] = tuple((f"order-{number}",) for number in range(1, 11))
     deadline: float = 10.0
+    countdown: float = 0.0
+    time_passes: bool | float = True
 
-    def passed(self, verdict: Verdict) -> bool:
-        """Whether this verdict is good enough."""
+    def passed(self, outcome: Outcome) -> bool:
+        """Whether this outcome's verdict is good enough."""
+        verdict = outcome.verdict
         return bool(verdict.exactly_once if self.exactly_once else verdict.at_least_once)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What an answer said of itself, beside what was true.
+
+    Args:
+        truth: what the lab knew; "202 or 503" where either is true.
+        said: what the answer said.
+    """
+
+    truth: str
+    said: str
+
+    @property
+    def right(self) -> bool:
+        """Whether it said what was true."""
+        return self.said in self.truth.split(" or ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +94,26 @@ class Outcome:
     Args:
         verdict: the checker's answer.
         given_back: business keys whose messages the broker gave back after the fault.
+        heard: what the answer said when it was asked, in order.
+        copies: messages in the broker that one request had left there.
     """
 
     verdict: Verdict
     given_back: frozenset[str] = frozenset()
+    heard: tuple[Heard, ...] = ()
+    copies: int = 0
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """What the answer said, in order."""
+        return tuple(one.said for one in self.heard)
+
+    def shown(self, column: str) -> str:
+        """The text of one column of a report: ``truth``, ``said``, or a field of the verdict."""
+        if column in ("truth", "said"):
+            told: list[str] = [getattr(one, column) for one in self.heard]
+            return ", then ".join(dict.fromkeys(told) if len(set(told)) == 1 else told)
+        return fold(getattr(self.verdict, column))
 
     def lost(self, state: str = "") -> frozenset[str]:
         """Keys that were lost (and whose result says so: ``PENDING``, ``FAILURE: KeyError``)."""
@@ -91,6 +157,17 @@ class Diagnosis:
     look: str
 
 
+class Examine(Protocol):
+    """Tries an answer; for a stage that does it otherwise than by one run for each trial.
+
+    It reports progress trial by trial, and stops after one without a fault that is not passed."""
+
+    def __call__(
+        self, session: Session, stage: Stage, module: Module, progress: Progress
+    ) -> dict[str, Outcome]:
+        """The outcome of each trial that ran, by its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """One stage of the course.
@@ -99,19 +176,27 @@ class Stage:
         number: two digits, as in file names.
         name: as in file names.
         question: what it asks.
-        trials: faults of its check; empty where the stage has no exercise.
+        trials: what its check tries; empty where the stage has no exercise.
         diagnoses: from the most to the least particular.
-        module: module of the exercise.
+        module: module of the exercise that the learner edits.
         task: task that is sent, without the module's name.
+        contract: names in the learner's modules that the check, or another module, knows them by.
+        headings: of the report's first two columns: the trial, and whether it was passed.
+        columns: what a report shows of each trial beside that.
+        examine: how an answer is tried, where it is not one run under each fault.
     """
 
     number: str
     name: str
     question: str
-    trials: Sequence[Trial] = ()
+    trials: Sequence[Tried] = ()
     diagnoses: Sequence[Diagnosis] = field(default=())
     module: str = "shop"
     task: str = "charge"
+    contract: frozenset[str] = frozenset({"charge"})
+    headings: tuple[str, str] = ("fault", "survived")
+    columns: Sequence[str] = KINDS
+    examine: Examine | None = None
 
     @property
     def folder(self) -> str:
@@ -123,7 +208,7 @@ class Stage:
         return [
             trial.name
             for trial in self.trials
-            if trial.name in outcomes and not trial.passed(outcomes[trial.name].verdict)
+            if trial.name in outcomes and not trial.passed(outcomes[trial.name])
         ]
 
     def diagnose(self, outcomes: Mapping[str, Outcome]) -> Diagnosis | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from labapp.course.stage import Stage
+from labapp.course.stage_01 import FIRST_QUEUE
 from labapp.course.stage_02 import CRASH
+from labapp.course.stage_03 import DUPLICATES
 from labapp.errors import LabError
 
 START_HERE = Stage("00", "start_here", "What is running, and what will I see?")
 
-STAGES = {stage.number: stage for stage in (START_HERE, CRASH)}
+STAGES = {stage.number: stage for stage in (START_HERE, FIRST_QUEUE, CRASH, DUPLICATES)}
 
 
 def stage_named(name: str) -> Stage:

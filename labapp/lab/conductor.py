@@ -80,6 +80,11 @@ def check_fit(plan: Plan) -> None:
             f"kill child needs a pool with child processes, and {worker.pool} has none",
             hint="use kill_worker, or start the worker with pool='prefork'",
         )
+    if fault.action is Action.SLOW_PARTNER and worker.pool == "solo":
+        raise LabError(
+            "slow_partner needs a worker that can be asked while it is at work, and solo cannot",
+            hint="start the worker with pool='prefork' and concurrency=1",
+        )
     at_a_time = 1 if worker.pool == "solo" else worker.concurrency
     whole_lots = fault.action is Action.SLOW_PARTNER and fault.in_flight % at_a_time == 0
     in_lots = whole_lots or fault.in_flight == at_a_time

@@ -2,13 +2,14 @@
 
 The commands behind ``celery inspect active``, ``reserved`` and ``scheduled``: an empty ``unacked``
 is not idleness, since after a redelivery the first acknowledgement removes the second copy's entry
-while that copy may still run.  Spoken with kombu's mailbox and not through a Celery app, because an app
-takes its broker from ``$CELERY_BROKER_URL``, whatever it is told.  Used by
+while that copy may still run.  Spoken with kombu's mailbox and not through a Celery app, because an
+app takes its broker from ``$CELERY_BROKER_URL``, whatever it is told.  Used by
 ``labapp.lab.conductor``.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,11 +17,13 @@ from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 from kombu.pidbox import Mailbox
 
-from labapp.lab.broker import unreachable
+from labapp.lab.broker import eta_seconds, unreachable
 
 REPLY_DEADLINE = 2.0
 """Seconds to wait for a worker's answer (some milliseconds; more on a loaded machine)."""
 COMMANDS = ("active", "reserved", "scheduled")
+SOON = 5.0
+"""Seconds: what is to begin within them is on its way."""
 
 
 class Inspector:
@@ -51,6 +54,16 @@ class Inspector:
             ids.update(task_id(entry) for tasks in answers.values() for entry in tasks)
         return ids
 
+    def load(self, hostnames: Sequence[str]) -> dict[str, tuple[int, int]] | None:
+        """By worker: how many tasks it runs, and how many it has fetched that are to begin soon.
+
+        None where one of them does not answer in time.  Raises Gone where the broker does not."""
+        active, reserved, scheduled = (self._ask(word, list(hostnames)) for word in COMMANDS)
+        if not set(hostnames) <= set(active) & set(reserved) & set(scheduled):
+            return None
+        soon = {name: list(filter(is_due_soon, scheduled[name])) for name in hostnames}
+        return {n: (len(active[n]), len(reserved[n]) + len(soon[n])) for n in hostnames}
+
     def _ask(self, command: str, hostnames: list[str]) -> dict[str, list[dict[str, Any]]]:
         lost = (OperationalError, *self._connection.connection_errors)
         try:
@@ -62,6 +75,11 @@ class Inspector:
     def close(self) -> None:
         """Close the connection."""
         self._connection.release()  # type: ignore[no-untyped-call]
+
+
+def is_due_soon(entry: dict[str, Any]) -> bool:
+    """Whether an entry of ``scheduled`` is to begin now or in a moment."""
+    return eta_seconds(entry["eta"]) < time.time() + SOON
 
 
 def task_id(entry: dict[str, Any]) -> str:

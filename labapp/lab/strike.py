@@ -7,7 +7,6 @@ requests that it names are held open and main has come to rest; docs/experiments
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 
 from labapp.checker.history import Declared, FaultFired, History, Note
 from labapp.faults import Action, Fault
@@ -87,19 +86,16 @@ def accompany(field: Field) -> None:
             field.start_worker(field.plan.beside)
 
 
-def await_trigger(field: Field, fault: Fault, names: Collection[str] = ()) -> Held:
-    """Wait until every request that the fault names is held, or these of them.  Raises Unfired."""
-    wanted = len(names) or fault.in_flight
+def await_trigger(field: Field, fault: Fault) -> Held:
+    """Wait until every request that the fault names is held.  Raises Unfired."""
+    wanted = fault.in_flight
     if not wanted:
         return ()
     deadline = time.monotonic() + TRIGGER_DEADLINE
     while time.monotonic() < deadline:
         reading = field.same_world(field.world.wait(held=wanted, timeout=SLICE))
-        held = tuple(one for one in reading.held if not names or one.name in names)
-        if len(held) >= wanted:
-            return held
         if len(reading.held) >= wanted:
-            time.sleep(POLL)  # others are held already: the world has nothing to wait for
+            return reading.held
         if not reading.open:
             if drained(field):
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import tomllib
 from collections.abc import Iterator
@@ -31,7 +32,7 @@ class Wrong:
         return f"{self.stage.number}-{self.name}"
 
 
-STARTERS = {"02": "acknowledged-early"}
+STARTERS = {"01": "pending-is-queued", "02": "acknowledged-early", "03": "shorter-than-the-charge"}
 """What the check says of each starter; a learner reads it first."""
 
 
@@ -101,6 +102,14 @@ class _Renamed(ast.NodeTransformer):
     def visit_arg(self, node: ast.arg) -> ast.AST:
         node.arg = self.names.get(node.arg, node.arg)
         return self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        """The names in a web framework's paths: ``"/orders/{order_id}"``."""
+        if isinstance(node.value, str):
+            node.value = re.sub(
+                r"(?<=\{)\w+(?=\})", lambda m: self.names.get(m[0], m[0]), node.value
+            )
+        return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return self._definition(node)

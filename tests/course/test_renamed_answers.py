@@ -16,7 +16,7 @@ from labapp.stack.state import Stack
 def test_a_renamed_copy_gets_the_same_diagnosis(
     wrong: Wrong, lab_here: Stack, tmp_path: Path
 ) -> None:
-    copy = copy_renamed(wrong.folder, tmp_path, keep={wrong.stage.task})
+    copy = copy_renamed(wrong.folder, tmp_path, keep=set(wrong.stage.contract))
 
     report = check(wrong.stage, copy)
 
@@ -28,11 +28,11 @@ def test_a_renamed_copy_gets_the_same_diagnosis(
 def test_a_renamed_copy_shares_no_name_of_its_own_and_no_comment(
     wrong: Wrong, tmp_path: Path
 ) -> None:
-    copy = copy_renamed(wrong.folder, tmp_path, keep={wrong.stage.task})
+    copy = copy_renamed(wrong.folder, tmp_path, keep=set(wrong.stage.contract))
 
     for source in wrong.folder.glob("*.py"):
         before, after = source.read_text(), (copy / source.name).read_text()
-        shared = own_names(ast.parse(before)) & own_names(ast.parse(after))
-        assert shared == {wrong.stage.task}
+        own = own_names(ast.parse(before))
+        assert own & own_names(ast.parse(after)) == own & wrong.stage.contract
         assert "#" not in after
         assert '"""' not in after
