@@ -261,7 +261,8 @@ class Fault:
 
     def rules(self) -> list[Rule]:
         """What the world is armed with."""
-        times = 0 if self.every_time else self.times
+        always = self.every_time or self.action is Action.SLOW_PARTNER
+        times = 0 if always else self.times
         do = {
             Action.DROP_REPLY: Do.DROP,
             Action.ANSWER: Do.ANSWER,
