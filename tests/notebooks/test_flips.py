@@ -1,6 +1,6 @@
 """Every experiment of every lesson turns red when its one setting is flipped, and for that reason.
 
-All small notebooks, flipped and as they stand, run in one pytest process on one stack.
+The small notebooks of one lesson, flipped and as they stand, run in one pytest process.
 """
 
 from __future__ import annotations
@@ -73,12 +73,21 @@ all_cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 all_lessons = pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.stem)
 
 
-@pytest.fixture(name="run", scope="module")
-def _run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("flips")
-    for case in CASES:
-        write_minis(folder, case)
-    return run_nbval(folder, f"--kernel-cwd={ROOT / 'notebooks'}")
+@pytest.fixture(name="runs", scope="module")
+def _runs() -> dict[Path, Run]:
+    """The run of each lesson so far; the first test of a lesson runs it."""
+    return {}
+
+
+@pytest.fixture(name="run")
+def _run(case: Case, runs: dict[Path, Run], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    if case.lesson not in runs:
+        folder = tmp_path_factory.mktemp("flips")
+        for one in CASES:
+            if one.lesson == case.lesson:
+                write_minis(folder, one)
+        runs[case.lesson] = run_nbval(folder, f"--kernel-cwd={ROOT / 'notebooks'}")
+    return runs[case.lesson]
 
 
 @all_cases
