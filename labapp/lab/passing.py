@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator
 
-from labapp.checker.history import FaultFired, Note
+from labapp.checker.history import FaultFired, Note, Restored
 from labapp.errors import LabError
 from labapp.faults import Fault, Moment
 from labapp.lab.broker import POLL, wait_for
@@ -80,7 +80,7 @@ def await_fetched(field: Field) -> None:
 
 
 def open_again(field: Field, rules: list[Rule]) -> None:
-    """The partner lets everybody in again; what the fault's rules hold already stays held."""
+    """The partner lets in everybody, copies included, but those whom these rules name."""
     names = {named(rule.kind, rule.key) for rule in rules}
     held = field.world.arm(rules).held
     if let_in := [request for request in held if request.name not in names]:
@@ -109,11 +109,18 @@ def take_long(field: Field, fault: Fault) -> None:
             if len(field.live) > 1:  # the others take what is left in the queue
                 await_rest(field)
         field.look("while the partner was busy")
+        handed_back = len(field.run.history.of(Restored))
         with field.timed("pass"):
             for _ in stretches(field, fault.passes):
                 await_rest(field)
+                if copies := len(field.run.history.of(Restored)) > handed_back:
+                    break
         rules = [rule for rule in rules if named(rule.kind, rule.key) not in names]
-        answer(field, rules, names)
+        if copies:
+            rules = []  # it is decided; whose copy would be copied next is chance
+        open_again(field, rules)
+        if not rules:
+            break
     field.note(FaultFired(field.now(), fault.name, ()))
 
 
@@ -131,12 +138,6 @@ def await_lot(field: Field, fault: Fault, names: Collection[str]) -> tuple[HeldR
         field.require_alive()
         time.sleep(POLL)
     raise Unfired(f"{fault} never came")
-
-
-def answer(field: Field, rules: list[Rule], names: Collection[str]) -> None:
-    """Answer every request for these charges, the copies included; hold by these rules only."""
-    held = field.world.arm(rules).held
-    field.world.answer([request for request in held if request.name in names])
 
 
 def await_rest(field: Field) -> None:
@@ -192,7 +193,7 @@ def stretches(field: Field, seconds: float) -> Iterator[None]:
     while left > 0:
         worker = min(field.live, key=timeout_of)
         step = min(left, max(timeout_of(worker) + 1, seconds / MOST_SWEEPS))
-        left -= step
+        left -= step if step == left else step - 1  # exactly two timeouts outlast both
         if field.pass_time(step, timeout_of(worker)) or not (swept or left > 0):
             sweep(field, worker)
             swept = True
