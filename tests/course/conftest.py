@@ -10,9 +10,11 @@ import pytest
 from labapp.stack.state import Stack
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def lab_here(stack: Stack) -> Iterator[Stack]:
-    """The session's stack, found through the environment, by this process and by commands."""
+    """The session's stack, found through the environment, by this process and by commands.
+
+    For one test only: the next one in this process may be about a lab that does not run."""
     described = {
         "LAB_BROKER_URL": stack.broker_url(0),
         "LAB_WORLD_URL": stack.world_url,
