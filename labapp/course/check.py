@@ -15,7 +15,7 @@ from pathlib import Path
 
 from labapp.checker.history import Restored
 from labapp.course.report import Report
-from labapp.course.stage import Outcome, Progress, Stage, Trial
+from labapp.course.stage import Outcome, Progress, Stage, Trial, try_in_turn
 from labapp.course.stages import STAGES, stage_named
 from labapp.errors import LabError
 from labapp.lab.conductor import conduct
@@ -60,15 +60,8 @@ def run_trials(
     session: Session, stage: Stage, module: Module, progress: Progress
 ) -> dict[str, Outcome]:
     """The outcome of each trial; an answer that fails without any fault gets no others."""
-    outcomes: dict[str, Outcome] = {}
     trials = [trial for trial in stage.trials if isinstance(trial, Trial)]
-    for number, trial in enumerate(trials, start=1):
-        outcomes[trial.name] = run_trial(session, stage, module, trial)
-        passed = trial.passed(outcomes[trial.name])
-        progress(f"{number}/{len(stage.trials)} {trial.name}: {'passed' if passed else 'not yet'}")
-        if trial.fault is None and not passed:
-            break
-    return outcomes
+    return try_in_turn(trials, lambda trial: run_trial(session, stage, module, trial), progress)
 
 
 def run_trial(session: Session, stage: Stage, module: Module, trial: Trial) -> Outcome:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from labapp.checker.history import Declared, Effect, Event, Result, Sent
 from labapp.checker.verdict import Verdict, judge
-from labapp.course.stage import NOTHING, Heard, Outcome, Progress, Stage
+from labapp.course.stage import NOTHING, Heard, Outcome, Progress, Stage, try_in_turn
 from labapp.lab.front import Front
 from labapp.lab.publisher import Module
 from labapp.lab.reply import Reply
@@ -56,21 +56,9 @@ def interview(
     Raises:
         LabError: API or worker do not start, or a service of the stack is gone.
     """
-    outcomes: dict[str, Outcome] = {}
     questions = [trial for trial in stage.trials if isinstance(trial, Question)]
     with Front(session, module.path, app=module.name) as front:
-        for number, question in enumerate(questions, start=1):
-            outcomes[question.name] = question.ask(front)
-            passed = question.passed(outcomes[question.name])
-            progress(f"{number}/{len(questions)} {question.name}: {word(passed)}")
-            if question.fault is None and not passed:
-                break
-    return outcomes
-
-
-def word(passed: bool) -> str:
-    """How a line of progress ends."""
-    return "passed" if passed else "not yet"
+        return try_in_turn(questions, lambda question: question.ask(front), progress)
 
 
 def heard(*pairs: tuple[str, str | Reply]) -> tuple[Heard, ...]:

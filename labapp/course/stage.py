@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from labapp.checker.verdict import Verdict
 from labapp.faults import Fault
@@ -220,6 +220,29 @@ class Stage:
         bad = Outcomes({name: seen[name] for name in failed})
         particular = (found for found in self.diagnoses if found.applies(seen))
         return next(particular, None) or next(found for found in FALLBACKS if found.applies(bad))
+
+
+T = TypeVar("T", bound=Tried)
+
+
+def try_in_turn(
+    trials: Sequence[T], outcome_of: Callable[[T], Outcome], progress: Progress
+) -> dict[str, Outcome]:
+    """The outcome of each trial; an answer that fails without any fault gets no others.
+
+    Args:
+        trials: in their order.
+        outcome_of: carries one out.
+        progress: takes one line for each.
+    """
+    outcomes: dict[str, Outcome] = {}
+    for number, trial in enumerate(trials, start=1):
+        outcomes[trial.name] = outcome_of(trial)
+        passed = trial.passed(outcomes[trial.name])
+        progress(f"{number}/{len(trials)} {trial.name}: {'passed' if passed else 'not yet'}")
+        if trial.fault is None and not passed:
+            break
+    return outcomes
 
 
 def any_of(outcomes: Outcomes, field_name: str) -> bool:

@@ -7,7 +7,6 @@ May depend on ``labapp.stack`` and ``labapp.errors``; used by ``labapp.lab.front
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import time
@@ -17,7 +16,8 @@ from pathlib import Path
 from labapp.errors import LabError
 from labapp.lab.broker import POLL
 from labapp.lab.publisher import Module
-from labapp.stack.logs import tail
+from labapp.stack.environment import for_module
+from labapp.stack.logs import tail_of
 from labapp.stack.ports import Port, is_listening
 from labapp.stack.service import Guarded
 
@@ -27,6 +27,7 @@ LOG_LINES = 40
 """Lines of its log in which the reason for a failed start is looked for."""
 LEVELS = ("ERROR:", "WARNING:", "INFO:")
 """How uvicorn's own lines begin."""
+NO_WORD = "it ended without a word"
 
 
 def command(module: Module, port: int) -> tuple[str, ...]:
@@ -48,19 +49,17 @@ class Api:
     """
 
     def __init__(self, module: Module, env: Mapping[str, str]) -> None:
-        if not module.file.exists():
-            raise LabError(
-                f"there is no {module.file.name} in {module.path.name}/",
-                hint="put it back: `git checkout` brings the starter, solutions/ has the answer",
-            )
+        module.require_file()
         self.module = module
-        self._folder = tempfile.TemporaryDirectory(prefix="lab-api-")
-        self._log = Path(self._folder.name) / "api.log"
         self._port = Port()
         self.url = self._port.url
-        self._process = Guarded(
-            command(module, self._port.number), self._log, environment(env), module.path
-        )
+        environment = {**for_module(), "PYTHONUNBUFFERED": "1", **env}
+        with tempfile.TemporaryDirectory(prefix="lab-api-") as folder:
+            log = Path(folder) / "api.log"
+            self._process = Guarded(
+                command(module, self._port.number), log, environment, module.path
+            )
+            self._log = log.open("rb")  # nameless from here on: a killed kernel leaves no file
         try:
             self._await_start()
         except BaseException:  # interrupted: the process must not stay behind
@@ -84,8 +83,8 @@ class Api:
 
     def last_words(self) -> str:
         """What it said last, in one line; the error itself where it is uvicorn's."""
-        lines = [line.strip() for line in tail(self._log, LOG_LINES).splitlines() if line.strip()]
-        said = lines[-1] if lines else "it ended without a word"
+        lines = tail_of(self._log, LOG_LINES).splitlines()
+        said = next((line.strip() for line in reversed(lines) if line.strip()), NO_WORD)
         for level in LEVELS:
             said = said.removeprefix(level)
         return said.strip()
@@ -99,16 +98,4 @@ class Api:
         """End the API and all it started, at once, and wait for it."""
         self._process.close()
         self._port.release()
-        self._folder.cleanup()
-
-
-def environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The API's environment: this process's without the lab's secrets, plus ``env``."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
-    return {
-        **kept,
-        "PYTHONUNBUFFERED": "1",
-        # bytecode is keyed by whole seconds and size: an edit within one second could be missed
-        "PYTHONDONTWRITEBYTECODE": "1",
-        **env,
-    }
+        self._log.close()

@@ -16,12 +16,12 @@ from labapp.faults import Action, Fault
 from labapp.lab.disturb import surround
 from labapp.lab.drain import drain
 from labapp.lab.drawing import recorded
-from labapp.lab.field import Field
+from labapp.lab.field import Field, Unfired
 from labapp.lab.passing import let_wait, take_long
 from labapp.lab.reading import read
 from labapp.lab.run import Plan, Run
 from labapp.lab.session import Session
-from labapp.lab.strike import Unfired, strike
+from labapp.lab.strike import strike
 from labapp.stack.control import Gone
 from labapp.world.kinds import Kind
 

@@ -8,11 +8,12 @@ end with the run.  docs/experiments.md has the reasons.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 
 from labapp.checker.history import FaultFired, Note
 from labapp.faults import Action, Fault
-from labapp.lab.broker import POLL
-from labapp.lab.field import Field
+from labapp.lab.broker import wait_for
+from labapp.lab.field import Field, Unfired
 from labapp.node.client import StartedWorker
 from labapp.node.link import Way
 from labapp.stack.control import Gone
@@ -25,10 +26,6 @@ REDELIVERY_DEADLINE = 20.0
 """Seconds until the sweep of a new worker must have handed a message back (it sweeps at start)."""
 
 Held = tuple[HeldRequest, ...]
-
-
-class NothingToCopy(Exception):
-    """The message that was to be redelivered is not in the broker any more."""
 
 
 def surround(field: Field) -> None:
@@ -52,7 +49,7 @@ def duplicate(field: Field, fault: Fault, held: Held) -> None:
     """Make a second copy of the message whose task is held, and let the task go on.
 
     Raises:
-        NothingToCopy: it was to be redelivered, and is acknowledged already.
+        Unfired: it was to be redelivered, and is acknowledged already.
     """
     if fault.action is Action.PUBLISH_TWICE:
         field.publish_again(held[0].key)
@@ -68,14 +65,27 @@ def redeliver(field: Field, key: str) -> None:
     unacked = field.broker.contents().unacked
     tags = [tag for tag, message in unacked.items() if field.key(message) == key]
     if not tags:
-        raise NothingToCopy(f"{key} was acknowledged before its work, so it cannot come back")
+        raise Unfired(f"{key} was acknowledged before its work, so it cannot come back")
     field.travel(tags)
-    field.start_worker()
-    deadline = time.monotonic() + REDELIVERY_DEADLINE
-    while field.broker.overdue(tags, field.visibility_timeout):
-        if time.monotonic() > deadline:
-            raise Gone(f"no worker handed {key} back within {REDELIVERY_DEADLINE:.0f} s")
-        time.sleep(POLL)
+    await_handed_back(field, tags, field.start_worker().visibility_timeout)
+
+
+def await_handed_back(field: Field, tags: Collection[str], timeout: float) -> None:
+    """Wait until the sweep of a worker that has just been started has handed back what is overdue.
+
+    Args:
+        field: of the experiment.
+        tags: delivery tags that may be overdue.
+        timeout: visibility timeout of that worker, in seconds.
+
+    Raises:
+        LabError: it did not, in time.
+    """
+    wait_for(
+        lambda: not field.broker.overdue(tags, timeout),
+        "a sweep to hand back what is overdue",
+        REDELIVERY_DEADLINE,
+    )
 
 
 # The broker

@@ -39,6 +39,10 @@ LOG_LINES = 40
 """Lines of each worker's log that a run keeps."""
 
 
+class Unfired(Exception):
+    """The queue drained, or the trigger's deadline passed, and the fault did not strike."""
+
+
 class Field:
     """Everything one experiment works with.
 
@@ -139,14 +143,14 @@ class Field:
         self.note(WorkerStarted(began, self.numbered[worker.name], early))
         self.live.append(worker)
         self.settings[worker.name] = settings
-        self.visibility_timeout = float(worker.report["visibility_timeout"])
+        self.visibility_timeout = worker.visibility_timeout
         self.run.commands.append(spec.command())
         return worker
 
     def _environment(self, settings: WorkerSettings) -> dict[str, str]:
         """What a worker is told; only the first one reaches the broker through the link."""
-        linked = self._link is not None and not self.run.commands
-        url = self._link.url if self._link is not None and linked else self.broker.url
+        through = self._link if not self.run.commands else None
+        url = through.url if through is not None else self.broker.url
         ours = self.session.environment(self.world.partner_url) | broker_environment(url)
         return {**ours, **settings.env}
 

@@ -14,15 +14,10 @@ from labapp.checker.history import FaultFired, Note, Restored
 from labapp.errors import LabError
 from labapp.faults import Fault, Moment
 from labapp.lab.broker import POLL, wait_for
-from labapp.lab.disturb import REDELIVERY_DEADLINE
+from labapp.lab.disturb import await_handed_back
 from labapp.lab.drain import drained
-from labapp.lab.field import Field
-from labapp.lab.strike import (
-    TRIGGER_DEADLINE,
-    Unfired,
-    accompany,
-    settle,
-)
+from labapp.lab.field import Field, Unfired
+from labapp.lab.strike import TRIGGER_DEADLINE, accompany, settle
 from labapp.node.client import StartedWorker
 from labapp.world.client import HeldRequest
 from labapp.world.kinds import Kind, named
@@ -191,26 +186,17 @@ def stretches(field: Field, seconds: float) -> Iterator[None]:
     worker sweeps, and in any case one does.  Yields after each sweep."""
     left, swept = seconds, False
     while left > 0:
-        worker = min(field.live, key=timeout_of)
-        step = min(left, max(timeout_of(worker) + 1, seconds / MOST_SWEEPS))
+        worker = min(field.live, key=lambda worker: worker.visibility_timeout)
+        step = min(left, max(worker.visibility_timeout + 1, seconds / MOST_SWEEPS))
         left -= step if step == left else step - 1  # exactly two timeouts outlast both
-        if field.pass_time(step, timeout_of(worker)) or not (swept or left > 0):
+        if field.pass_time(step, worker.visibility_timeout) or not (swept or left > 0):
             sweep(field, worker)
             swept = True
             yield
-
-
-def timeout_of(worker: StartedWorker) -> float:
-    """Seconds after which this worker's sweep hands a message back."""
-    return float(worker.report["visibility_timeout"])
 
 
 def sweep(field: Field, like: StartedWorker) -> None:
     """Start a worker like this one; done when it has handed back what was overdue."""
     tags = list(field.broker.contents().unacked)
     field.start_worker(field.settings[like.name])
-    wait_for(
-        lambda: not field.broker.overdue(tags, timeout_of(like)),
-        "a sweep to hand back what is overdue",
-        REDELIVERY_DEADLINE,
-    )
+    await_handed_back(field, tags, like.visibility_timeout)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from labapp.errors import LabError
+from labapp.stack.environment import for_module
 
 IMPORT_DEADLINE = 20.0
 """Seconds that a learner's module may take to import."""
@@ -47,6 +48,14 @@ class Module:
         """Its source file."""
         return self.path / f"{self.name}.py"
 
+    def require_file(self) -> None:
+        """Raises LabError where there is no such file."""
+        if not self.file.exists():
+            raise LabError(
+                f"there is no {self.file.name} in {self.path.name}/",
+                hint="put it back: `git checkout` brings the starter, solutions/ has the answer",
+            )
+
     def version(self) -> tuple[tuple[str, int, int], ...]:
         """Changes whenever a Python file in its folder does."""
         files = sorted(self.path.glob("*.py"))
@@ -66,11 +75,7 @@ class Publisher:
 
     def __init__(self, module: Module, env: Mapping[str, str]) -> None:
         self.module = module
-        if not module.file.exists():
-            raise LabError(
-                f"there is no {module.file.name} in {module.path.name}/",
-                hint="put it back: `git checkout` brings the starter, solutions/ has the answer",
-            )
+        module.require_file()
         self.version = module.version()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed in close()
         self._process = self._spawn(env)
@@ -85,11 +90,10 @@ class Publisher:
         self.tasks: list[str] = told["tasks"]
 
     def _spawn(self, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
         return subprocess.Popen(
             [sys.executable, "-m", "labapp.sender", self.module.name],
             cwd=self.module.path,
-            env={**kept, "PYTHONDONTWRITEBYTECODE": "1", **env},
+            env={**for_module(), **env},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

@@ -11,9 +11,9 @@ import time
 from labapp.checker.history import Declared, FaultFired, History, Note
 from labapp.faults import Action, Fault
 from labapp.lab.broker import POLL, Contents
-from labapp.lab.disturb import NothingToCopy, crash_broker, cut_off, duplicate, reconnect
+from labapp.lab.disturb import crash_broker, cut_off, duplicate, reconnect
 from labapp.lab.drain import all_waiting, drain, drained
-from labapp.lab.field import Field
+from labapp.lab.field import Field, Unfired
 from labapp.node.client import StartedWorker
 from labapp.stack.control import Gone
 from labapp.world.client import HeldRequest
@@ -30,10 +30,6 @@ SHUTDOWNS = {"Initiating Soft": "Soft", "Cold shutdown": "Cold", "Warm shutdown"
 """What main prints when it stops (celery/apps/worker.py), and the word for it."""
 
 Held = tuple[HeldRequest, ...]
-
-
-class Unfired(Exception):
-    """The queue drained, or the trigger's deadline passed, and the fault did not strike."""
 
 
 def strike(field: Field, fault: Fault) -> None:
@@ -65,7 +61,7 @@ def strike_once(field: Field, fault: Fault) -> None:
     before = field.look("when the fault struck")
     with field.timed("strike"):
         if fault.action.duplicates:
-            copy(field, fault, held)
+            duplicate(field, fault, held)
             return
         act(field, fault.action, worker, held)
         field.note(FaultFired(field.now(), fault.name, tuple(request.name for request in held)))
@@ -154,14 +150,6 @@ def act(field: Field, action: Action, worker: StartedWorker, held: Held) -> None
             field.world.drop(held)
         case _:
             stop(field, action, worker, held)
-
-
-def copy(field: Field, fault: Fault, held: Held) -> None:
-    """Make a second copy of a message.  Raises Unfired where it has left the broker."""
-    try:
-        duplicate(field, fault, held)
-    except NothingToCopy as nothing:
-        raise Unfired(str(nothing)) from None
 
 
 def kill_child(field: Field, worker: StartedWorker, held: HeldRequest) -> None:

@@ -53,6 +53,11 @@ class StartedWorker:
         return bool(self.report["tasks"].get(task, {}).get("acks_late"))
 
     @property
+    def visibility_timeout(self) -> float:
+        """Seconds after which its sweep hands a message back."""
+        return float(self.report["visibility_timeout"])
+
+    @property
     def prefetch(self) -> int:
         """How many unacknowledged messages it takes; 0 for any number."""
         return int(self.report["prefetch"])

@@ -16,6 +16,7 @@ from pathlib import Path
 from labapp.errors import LabError
 from labapp.node import procs
 from labapp.stack.broker import choose, configure, is_ready
+from labapp.stack.logs import tail
 from labapp.stack.ports import LOOPBACK, Port
 
 START_DEADLINE = 20.0
@@ -86,8 +87,8 @@ class PrivateBroker:
         deadline = loop.time() + START_DEADLINE
         while not await asyncio.to_thread(self._answers):
             if self._process.poll() is not None or loop.time() > deadline:
-                said = self.log.read_text(errors="replace").splitlines()[-TAIL:]
-                raise LabError("the broker of this run does not start: " + " / ".join(said))
+                said = " / ".join(tail(self.log, TAIL).splitlines())
+                raise LabError(f"the broker of this run does not start: {said}")
             await asyncio.sleep(LOOK)
 
     def _answers(self) -> bool:

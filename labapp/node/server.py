@@ -94,8 +94,8 @@ class Node:
         return worker
 
     async def _launch(self, spec: WorkerSpec) -> Worker:
-        if spec.lease and spec.lease not in self.leases:
-            raise LabError("this lease has ended", hint="run the cell again")
+        if spec.lease:
+            self._held(spec.lease)
         if (old := self.workers.get(spec.name)) is not None and old.alive():
             raise LabError(f"a worker named {spec.name} is running already")
         worker = Worker(spec, self.logs / f"{spec.name}.log", self.warm)
@@ -286,6 +286,13 @@ class Node:
         if (link := self.links.pop(name, None)) is not None:
             await link.close()
 
+    async def close_surroundings(self, lease: str = "") -> None:
+        """Close the brokers and links of this lease; of all, where none is named."""
+        for name in [n for n, b in self.brokers.items() if lease in ("", b.lease)]:
+            self.close_broker(name)
+        for name in [n for n, k in self.links.items() if lease in ("", k.lease)]:
+            await self.close_link(name)
+
     def _held(self, lease: str) -> str:
         """The lease's name.  Raises LabError where it has ended."""
         if lease not in self.leases:
@@ -319,10 +326,7 @@ class Node:
         for worker in [w for w in self.workers.values() if w.spec.lease == name]:
             with contextlib.suppress(LabError):
                 await self.remove(worker)
-        for broker in [n for n, b in self.brokers.items() if b.lease == name]:
-            self.close_broker(broker)
-        for link in [n for n, k in self.links.items() if k.lease == name]:
-            await self.close_link(link)
+        await self.close_surroundings(name)
         await self._empty(self.leases[name])
         del self.leases[name]
 
@@ -393,10 +397,7 @@ class Node:
         for worker in list(self.workers.values()):
             with contextlib.suppress(LabError):
                 await self.remove(worker)
-        for broker in list(self.brokers):
-            self.close_broker(broker)
-        for link in list(self.links):
-            await self.close_link(link)
+        await self.close_surroundings()
         self.warm.close()
 
     def application(self, token: str, default: WorkerSpec | None) -> web.Application:

@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from labapp.node.forkserver import MARK, MARK_LENGTH, ROOM
 from labapp.node.probe import FD_VARIABLE
 from labapp.node.procs import die_with_parent, send
+from labapp.stack.environment import for_module
 
 SERVERS = 2
 """Fork servers of a node."""
@@ -69,16 +70,10 @@ class ForkServer:
     def __init__(self) -> None:
         self._channel, theirs = socket.socketpair()
         self._channel.settimeout(REPLY_SECONDS)
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "labapp.node.forkserver", str(theirs.fileno()), " " * ROOM],
-                env={
-                    **kept,
-                    MARK: "-" * MARK_LENGTH,
-                    "PYTHONUNBUFFERED": "1",
-                    "PYTHONDONTWRITEBYTECODE": "1",
-                },
+                env={**for_module(), MARK: "-" * MARK_LENGTH, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,

@@ -27,6 +27,7 @@ from labapp.node import procs
 from labapp.node.forkserver import MARK, MARK_LENGTH
 from labapp.node.probe import FD_VARIABLE
 from labapp.node.warm import POOLS, Forked, WarmStarts
+from labapp.stack.environment import for_module
 
 START_DEADLINE = 60.0
 """Seconds from fork to ready (0.9 s on an idle machine; far more on a loaded one)."""
@@ -115,15 +116,13 @@ def setting(value: Any) -> str:
 
 def environment(spec: WorkerSpec) -> dict[str, str]:
     """The worker's environment: the node's without the lab's secrets, plus the spec's."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LAB_")}
+    kept = for_module()
     kept.pop("CELERY_BROKER_URL", None)
     path = os.pathsep.join(p for p in (spec.path, kept.get("PYTHONPATH", "")) if p)
     return {
         **kept,
         "PYTHONPATH": path,
         "PYTHONUNBUFFERED": "1",
-        # bytecode is keyed by whole seconds and size: an edit within one second could be missed
-        "PYTHONDONTWRITEBYTECODE": "1",
         **spec.env,
     }
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from labapp.errors import LabError
 
@@ -31,14 +33,19 @@ def size(path: Path) -> int:
 
 def tail(path: Path, lines: int, end: int | None = None) -> str:
     """The last lines of a file, or of its first `end` bytes; empty if there is none."""
-    end = size(path) if end is None else end
-    begin = max(0, end - TAIL_BYTES)
     try:
         with path.open("rb") as file:
-            file.seek(begin)
-            text = file.read(end - begin).decode(errors="replace")
+            return tail_of(file, lines, end)
     except OSError:
         return ""
+
+
+def tail_of(file: BinaryIO, lines: int, end: int | None = None) -> str:
+    """The last lines of an open file, or of its first `end` bytes."""
+    end = file.seek(0, os.SEEK_END) if end is None else end
+    begin = max(0, end - TAIL_BYTES)
+    file.seek(begin)
+    text = file.read(end - begin).decode(errors="replace")
     return "\n".join(text.splitlines()[-lines:] if lines else [])
 
 

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from labapp.stack.detach import is_ready
+from labapp.stack.environment import without_lab
 from labapp.stack.home import make_private
 from labapp.stack.logs import tail
 from labapp.stack.service import Guarded
@@ -49,8 +50,7 @@ def wait_until(
 
 def environment(home: Path, **changes: str) -> dict[str, str]:
     """This process's environment, without any other lab's variables, for a lab in `home`."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("LAB_")}
-    return {**kept, "LAB_HOME": str(home), "PYTHONUNBUFFERED": "1", **changes}
+    return {**without_lab(), "LAB_HOME": str(home), "PYTHONUNBUFFERED": "1", **changes}
 
 
 def launch(home: Path, log: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Guarded:
