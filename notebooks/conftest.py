@@ -19,7 +19,7 @@ from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
 
 from labapp.course.kernels import Environment, KernelDied, WatchedKernel
 from labapp.course.notebook_rules import problems
-from labapp.course.notebooks import PICTURES, notebooks_in, stage_of
+from labapp.course.notebooks import CASES, PICTURES, notebooks_in, stage_of
 from labapp.errors import LabError
 
 if TYPE_CHECKING:
@@ -158,11 +158,17 @@ class Lesson(IPyNbFile):
     def ensure_kernel(self) -> None:
         """Start the kernel, in the environment of this process's stack."""
         if self.kernel is None:
-            cwd = self.config.option.kernel_cwd or str(self.path.parent)
             with self.config.stash[ENVIRONMENT].exported():
-                self.kernel = WatchedKernel(cwd)
+                self.kernel = WatchedKernel(str(self._folder()))
         if not self.kernel.is_alive():
             raise KernelDied("the kernel is dead since an earlier cell")
+
+    def _folder(self) -> Path:
+        """Where the kernel starts: beside the file, or where a copy of it would stand."""
+        elsewhere = self.config.option.kernel_cwd
+        if not elsewhere:
+            return self.path.parent
+        return Path(elsewhere, CASES) if stage_of(self.path) == CASES else Path(elsewhere)
 
     def get_kernel_message(self, timeout: float | None = None, stream: str = "iopub") -> Any:
         """nbval's source of outputs, with those that were redrawn as they look in the end."""

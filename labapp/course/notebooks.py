@@ -26,6 +26,8 @@ Node: TypeAlias = Any  # an nbformat.NotebookNode; nbformat is not typed
 
 PICTURES = ("image/svg+xml", "image/png", "image/jpeg")
 """What may differ from run to run in an output: the text beside it is compared."""
+CASES = "cases"
+"""The folder of the case files, beside the lessons."""
 _STAGE_NAME = re.compile(r"(\d\d)[a-z]?_\w+")
 # Also the name that nbval keeps for old notebooks: it silences as well.
 _IGNORE_MARKERS = frozenset({"NBVAL_IGNORE_OUTPUT", "PYTEST_VALIDATE_IGNORE_OUTPUT"})
@@ -89,18 +91,22 @@ def tags_as_markers(metadata: Node) -> frozenset[str]:
 
 
 def stage_of(path: Path) -> str | None:
-    """The two digits of the stage a notebook belongs to (02a_shutdown.ipynb → "02"), or None."""
+    """The two digits of the stage a notebook belongs to (02a_shutdown.ipynb → "02"), "cases" for
+    a case file, or None."""
+    if path.parent.name == CASES:
+        return CASES
     match = _STAGE_NAME.fullmatch(path.stem)
     return match[1] if match else None
 
 
 def notebooks_in(folder: Path, stage: str = "") -> list[Path]:
-    """The lessons in a folder by name, appendices included; only one stage's if it is given.
+    """The lessons in a folder by name, with appendices, then the case files; or one stage's.
 
     Raises:
         LabError: a stage was asked for and has no notebook.
     """
-    lessons = {path: stage_of(path) for path in sorted(folder.glob("*.ipynb"))}
+    found = [*sorted(folder.glob("*.ipynb")), *sorted(folder.glob(f"{CASES}/*.ipynb"))]
+    lessons = {path: stage_of(path) for path in found}
     if not stage:
         return list(lessons)
     if stage not in lessons.values():

@@ -2,7 +2,7 @@
 
     guess = predict("Which orders are lost?", ["none", "order-3", "order-4", "all ten"])
     …
-    guess.was("order-4")
+    guess.was(early.verdict.lost)
 
 Shown as radio buttons in Jupyter; without a browser nobody chooses, and everything else runs all
 the same.  Depends on ipywidgets and on nothing else of the lab but ``labapp.errors``.
@@ -10,7 +10,7 @@ the same.  Depends on ipywidgets and on nothing else of the lab but ``labapp.err
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -19,6 +19,8 @@ from labapp.errors import LabError
 
 LEAST = 2
 """Fewer options are no question."""
+NONE = "none"
+"""The option that no keys at all are."""
 
 
 class Prediction:
@@ -57,12 +59,17 @@ class Prediction:
             )
         self._widget().value = option
 
-    def was(self, answer: str) -> Outcome:
+    def was(self, answer: str | Iterable[str]) -> Outcome:
         """What it was, beside what was guessed.
+
+        Args:
+            answer: one of the options; or keys, as a verdict has them: ``("order-3", "order-4")``
+                is the option "order-3, order-4", and no keys at all are the option "none".
 
         Raises:
             LabError: the answer is none of the options: then the question was the wrong one.
         """
+        answer = answer if isinstance(answer, str) else ", ".join(answer) or NONE
         if answer not in self.options:
             raise LabError(
                 f"it was {answer!r}, which was none of the options",

@@ -86,7 +86,7 @@ def _run(case: Case, runs: dict[Path, Run], tmp_path_factory: pytest.TempPathFac
         for one in CASES:
             if one.lesson == case.lesson:
                 write_minis(folder, one)
-        runs[case.lesson] = run_nbval(folder, f"--kernel-cwd={ROOT / 'notebooks'}")
+        runs[case.lesson] = run_nbval(folder, f"--kernel-cwd={case.lesson.parent}")
     return runs[case.lesson]
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from labapp import LabError, predict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 QUESTION, OPTIONS = "Which orders are lost?", ["none", "order-3", "order-4"]
 TEXTS = st.lists(st.text(min_size=1), min_size=2, unique=True)
@@ -28,6 +33,14 @@ def test_a_guess_is_told_beside_the_answer(guess: str, told: str) -> None:
     asked.guess = guess
     assert asked.guess == guess
     assert repr(asked.was("order-4")) == told
+
+
+@pytest.mark.parametrize(
+    ("keys", "option"), [((), "none"), (("b",), "b"), (["a", "b"], "a, b"), ({"a": 1}, "a")]
+)
+def test_the_keys_of_a_verdict_are_an_option(keys: Iterable[str], option: str) -> None:
+    outcome = predict("Which?", ["none", "a", "b", "a, b"]).was(keys)
+    assert outcome.answer == option
 
 
 def test_the_text_is_the_same_before_and_after_a_guess() -> None:
