@@ -164,12 +164,14 @@ class Answered:
 class WorkerStarted:
     """A worker was started; `worker` is w1, w2, … in order of start.  For drawings.
 
-    `early`: whether it acknowledges a message before the task runs.
+    `early`: whether it acknowledges a message before the task runs. `room`: how many messages it
+    keeps unacknowledged at most; 0 where that is not known.
     """
 
     at: float
     worker: str
     early: bool = False
+    room: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +312,10 @@ def _number(value: Any) -> float | None:
     return float(value) if is_number and math.isfinite(value) else None
 
 
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -325,6 +331,7 @@ def _keys(value: Any) -> tuple[str, ...] | None:
 
 _READERS: dict[Any, Callable[[Any], Any]] = {
     float: _number,
+    int: _count,
     str: _text,
     bool: _truth,
     tuple[str, ...]: _keys,

@@ -41,6 +41,8 @@ class Action(StrEnum):
     """Its time is up while it is at work: the same message, with the same delivery tag."""
     CRASH_BROKER = "crash the broker"
     """SIGKILL the broker, and start it again with what is left of its data."""
+    LOSE_BROKER = "crash the broker alone"
+    """The same, but nobody kills the worker: what becomes of it is the finding."""
     CUT_OFF = "cut the worker off the broker"
     """Close the worker's connections to the broker and let it open no new ones, until another
     worker has taken over."""
@@ -66,6 +68,11 @@ class Action(StrEnum):
     def duplicates(self) -> bool:
         """Whether it makes a second copy of one message, and ends nothing."""
         return self in (Action.PUBLISH_TWICE, Action.REDELIVER)
+
+    @property
+    def crashes_broker(self) -> bool:
+        """Whether it needs a broker that may be killed."""
+        return self in (Action.CRASH_BROKER, Action.LOSE_BROKER)
 
     @property
     def on_link(self) -> bool:
@@ -233,7 +240,7 @@ class Fault:
     @property
     def name(self) -> str:
         """The action in words."""
-        if self.action is Action.CRASH_BROKER and not self.aof:
+        if self.action.crashes_broker and not self.aof:
             return f"{self.action} without AOF"
         if self.action is not Action.ANSWER:
             return str(self.action)
@@ -411,18 +418,23 @@ def slow_partner(*, minutes: float, after: Which = None, before: Which = None) -
     return Fault(Action.SLOW_PARTNER, found, passes=minutes * 60.0)
 
 
-def crash_broker(*, after: Which = None, before: Which = None, aof: bool = True) -> Fault:
+def crash_broker(
+    *, after: Which = None, before: Which = None, aof: bool = True, kill_worker: bool = True
+) -> Fault:
     """SIGKILL the broker while the named charges are in flight, and start it again.
 
     The run gets a broker of its own.  Its worker is killed, too, whatever became of it: one that
-    loses its broker ends by itself or does not, by chance.
+    loses its broker ends by itself or does not, by what it was doing.  To see what becomes of it,
+    leave it alone; the charges are then answered when the broker is back.
 
     Args:
         after: charges in flight whose effect is recorded.
         before: charges in flight whose effect is not recorded.
         aof: whether the broker keeps an append-only file; without it, it comes back empty.
+        kill_worker: whether the worker is killed, too.
     """
-    return Fault(Action.CRASH_BROKER, needed(moments(after, before), "crash_broker"), aof=aof)
+    action = Action.CRASH_BROKER if kill_worker else Action.LOSE_BROKER
+    return Fault(action, needed(moments(after, before), "crash_broker"), aof=aof)
 
 
 def cut_off(*, after: Which = None, before: Which = None, stall: bool = False) -> Fault:

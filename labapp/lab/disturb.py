@@ -12,16 +12,26 @@ from collections.abc import Collection
 
 from labapp.checker.history import FaultFired, Note
 from labapp.faults import Action, Fault
-from labapp.lab.broker import wait_for
+from labapp.lab.broker import POLL, wait_for
 from labapp.lab.field import Field, Unfired
 from labapp.node.client import StartedWorker
 from labapp.node.link import Way
 from labapp.stack.control import Gone
+from labapp.views.tables import NONE
 from labapp.world.client import HeldRequest
 
 BACK_DEADLINE = 40.0
 """Seconds that a worker may take to find its broker again (Celery waits 2, 4, 6 … s between two
 tries; celery/worker/consumer/consumer.py)."""
+CATCH_DEADLINE = 10.0
+"""Seconds in which main must once be waiting in its BRPOP (it does so nearly always)."""
+WORD_DEADLINE = 30.0
+"""Seconds until main must have said what it makes of the loss of its broker."""
+LOG_LINES = 200
+"""Lines of a log in which that is looked for: a traceback of some eighty follows it."""
+ENDS, STAYS = "Unrecoverable error", "Trying again in"
+"""What main logs: it ends (celery/worker/worker.py, ``WorkController.start``), or it looks for its
+broker (celery/worker/consumer/consumer.py, ``Consumer.ensure_connected``)."""
 REDELIVERY_DEADLINE = 20.0
 """Seconds until the sweep of a new worker must have handed a message back (it sweeps at start)."""
 
@@ -33,7 +43,7 @@ def surround(field: Field) -> None:
     fault = field.plan.fault
     if fault is None:
         return
-    if fault.action is Action.CRASH_BROKER:
+    if fault.action.crashes_broker:
         field.own_broker(aof=fault.aof)
     elif fault.action.on_link:
         field.open_link()
@@ -100,6 +110,71 @@ def crash_broker(field: Field, worker: StartedWorker) -> None:
     field.kill_broker()
     field.kill(worker)
     field.restart_broker()
+
+
+def lose_broker(field: Field, worker: StartedWorker, held: Held) -> None:
+    """SIGKILL the broker, see what the worker makes of it, and start the broker again.
+
+    One that ends waits for its tasks first, and one that stays goes on with them: so the held
+    requests are answered in both cases, once there is a broker again to take the results."""
+    catch(field, worker)
+    field.kill_broker()
+    field.nodes.verb(worker, "resume")
+    ends = await_word(field, worker) == ENDS
+    field.restart_broker()
+    field.world.answer(held)
+    if ends:
+        await_end(field, worker)
+    else:
+        await_back(field, worker)
+
+
+def catch(field: Field, worker: StartedWorker) -> None:
+    """Stop main while its BRPOP waits; where it has fetched all it may, it has none.
+
+    Between two BRPOPs, each of which waits a second, it would survive (kombu 5.7.0)."""
+    deadline = time.monotonic() + CATCH_DEADLINE
+    while time.monotonic() < deadline:
+        clients = field.pause(worker, main_only=True)
+        full = worker.prefetch and len(field.broker.contents().unacked) >= worker.prefetch
+        if full or field.broker.blocked(clients):
+            return
+        field.nodes.verb(worker, "resume")
+    raise Gone("the worker was never waiting for a message")
+
+
+def await_word(field: Field, worker: StartedWorker) -> str:
+    """Wait until main has said what it does without a broker: the word, of ``ENDS`` and
+    ``STAYS``."""
+    deadline = time.monotonic() + WORD_DEADLINE
+    while time.monotonic() < deadline:
+        said = field.nodes.verb(worker, "log", lines=LOG_LINES)["tail"]
+        found = [word for word in (ENDS, STAYS) if word in said]
+        if found:
+            return found[0]
+        time.sleep(POLL)
+    raise Gone(f"the worker did not notice within {WORD_DEADLINE:.0f} s that the broker is gone")
+
+
+def await_end(field: Field, worker: StartedWorker) -> None:
+    """Wait until the worker has ended by itself, and keep how."""
+    told = field.nodes.verb(worker, "log", lines=LOG_LINES)["tail"]
+    why = next(line.partition(ENDS)[2] for line in told.splitlines() if ENDS in line)
+    status = field.nodes.verb(worker, "wait", timeout=BACK_DEADLINE)["exit_status"]
+    if status is None:
+        raise Gone(f"the worker did not end within {BACK_DEADLINE:.0f} s")
+    field.run.outcomes.append((field.numbered[worker.name], str(status), why.strip(" :")))
+    field.kill(worker, as_step="ended")
+
+
+def await_back(field: Field, worker: StartedWorker) -> None:
+    """Wait until the worker has found its broker again, and answers."""
+    wait_for(
+        lambda: field.inspector.busy([worker.hostname]) is not None,
+        "the worker to find its broker again",
+        BACK_DEADLINE,
+    )
+    field.run.outcomes.append((field.numbered[worker.name], NONE, "found its broker again"))
 
 
 # The link

@@ -140,7 +140,8 @@ class Field:
         worker = self.nodes.start(spec)
         self.numbered[worker.name] = f"w{len(self.run.commands) + 1}"
         early = not worker.acks_late(self.plan.task)
-        self.note(WorkerStarted(began, self.numbered[worker.name], early))
+        room = worker.prefetch if worker.fetches_ahead else 0
+        self.note(WorkerStarted(began, self.numbered[worker.name], early, room))
         self.live.append(worker)
         self.settings[worker.name] = settings
         self.visibility_timeout = worker.visibility_timeout

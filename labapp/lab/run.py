@@ -67,6 +67,8 @@ class Plan:
             MONITOR, and Celery's task events.  The verdict is the same.
         deadline: seconds that the queue may take to drain after the fault.
         expect: kinds of effect that each task owes the world, one of each.
+        supervised: whether somebody starts a worker again after the fault has ended the one there
+            was; otherwise nobody does.
     """
 
     module: Module
@@ -81,6 +83,7 @@ class Plan:
     drawing: bool = False
     deadline: float = 20.0
     expect: tuple[Kind, ...] = (Kind.CHARGE,)
+    supervised: bool = True
 
 
 class Run:
@@ -100,6 +103,8 @@ class Run:
         self.commands: list[list[str]] = []
         self.logs: list[str] = []
         self.stored: tuple[StoredFile, ...] = ()
+        self.outcomes: list[tuple[str, str, str]] = []
+        """Worker, exit status and why, of those that the fault left to themselves."""
 
     @property
     def judged(self) -> Verdict:
@@ -119,6 +124,11 @@ class Run:
             for state in self.history.of(BrokerState)
         ]
         return Table(("moment", "queue", "unacked"), rows, "What the broker held")
+
+    @property
+    def ends(self) -> Table:
+        """What became of the workers that the fault left to themselves."""
+        return Table(("worker", "exit status", "why"), self.outcomes, "What became of the workers")
 
     @property
     def files(self) -> Table:

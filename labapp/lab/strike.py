@@ -11,7 +11,7 @@ import time
 from labapp.checker.history import Declared, FaultFired, History, Note
 from labapp.faults import Action, Fault
 from labapp.lab.broker import POLL, Contents
-from labapp.lab.disturb import crash_broker, cut_off, duplicate, reconnect
+from labapp.lab.disturb import crash_broker, cut_off, duplicate, lose_broker, reconnect
 from labapp.lab.drain import all_waiting, drain, drained
 from labapp.lab.field import Field, Unfired
 from labapp.node.client import StartedWorker
@@ -68,7 +68,7 @@ def strike_once(field: Field, fault: Fault) -> None:
         field.world.arm([])
     if fault.action.takes_over:
         take_over(field, fault)
-    elif fault.action.ends_worker:
+    elif fault.action.ends_worker or not field.live:
         recover(field, before)
 
 
@@ -148,6 +148,8 @@ def act(field: Field, action: Action, worker: StartedWorker, held: Held) -> None
         case Action.CRASH_BROKER:
             crash_broker(field, worker)
             field.world.drop(held)
+        case Action.LOSE_BROKER:
+            lose_broker(field, worker, held)
         case _:
             stop(field, action, worker, held)
 
@@ -209,7 +211,7 @@ def recover(field: Field, before: Contents) -> None:
         note_handed_back(field, before)
         field.look("after it")
         let_time_pass(field)
-    if not field.plan.survivor:
+    if field.plan.supervised and not field.plan.survivor:
         with field.timed("restart"):
             field.start_worker()
 

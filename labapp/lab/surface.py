@@ -132,6 +132,7 @@ class Lab:
         drawing: bool = False,
         deadline: float = 20.0,
         expect: str | Sequence[str] = Kind.CHARGE,
+        supervised: bool = True,
     ) -> Run:
         """One experiment: publish the work, start a worker, let the fault strike, drain, judge.
 
@@ -148,6 +149,7 @@ class Lab:
             drawing: whether the history also gets the broker's steps and Celery's task events.
             deadline: seconds that the queue may take to drain.
             expect: kinds of effect that each task owes: "charge", "mail", "file", or several.
+            supervised: whether somebody starts a worker again once the first one has ended.
 
         Raises:
             LabError: the experiment could not begin.
@@ -165,6 +167,7 @@ class Lab:
             drawing=drawing,
             deadline=deadline,
             expect=expected(expect),
+            supervised=supervised,
         )
         return conduct(self.session, plan)
 

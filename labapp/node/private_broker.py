@@ -18,6 +18,7 @@ from labapp.node import procs
 from labapp.stack.broker import choose, configure, is_ready
 from labapp.stack.logs import tail
 from labapp.stack.ports import LOOPBACK, Port
+from labapp.stack.space import FOR_A_LOG, require_space
 
 START_DEADLINE = 20.0
 """Seconds until it answers (some hundredths, and the time to load its data)."""
@@ -74,6 +75,7 @@ class PrivateBroker:
         """
         if self.pid:
             return
+        require_space(self.folder, FOR_A_LOG)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,

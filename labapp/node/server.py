@@ -31,6 +31,7 @@ from labapp.node.warm import WarmStarts
 from labapp.node.workers import SCRATCH, Worker, WorkerSpec
 from labapp.stack.control import health, json_object, serve, token_guard
 from labapp.stack.processes import become_subreaper
+from labapp.stack.space import FOR_A_LOG, require_space
 from labapp.stack.state import mail_login
 
 log = logging.getLogger("labapp.node")
@@ -98,6 +99,7 @@ class Node:
             self._held(spec.lease)
         if (old := self.workers.get(spec.name)) is not None and old.alive():
             raise LabError(f"a worker named {spec.name} is running already")
+        require_space(self.logs, FOR_A_LOG)
         worker = Worker(spec, self.logs / f"{spec.name}.log", self.warm)
         self.workers[spec.name] = worker
         try:

@@ -16,12 +16,14 @@ from labapp.stack.lock import FolderLock
 from labapp.stack.logs import log_folder
 from labapp.stack.processes import is_alive
 from labapp.stack.services import Options
+from labapp.stack.space import require_space_for_a_lab
 from labapp.stack.state import Stack, load
 from labapp.stack.supervisor import Say, wait_for_state
 
 START_SECONDS = 120.0
 STOP_SECONDS = 10.0
 POLL = 0.03
+LOG = "supervisor.log"
 
 
 def up_detached(home: Path, root: Path, options: Options, say: Say) -> Stack | None:
@@ -37,14 +39,21 @@ def up_detached(home: Path, root: Path, options: Options, say: Say) -> Stack | N
     if not lock.acquire():
         return wait_for_state(home)
     lock.release()
-    log = make_private(log_folder(home)) / "supervisor.log"
+    require_space_for_a_lab(home)  # what the supervisor says of it would go to that very disk
+    # a name of its own until it holds the folder's lock: another may start at this very moment
+    log = make_private(log_folder(home)) / f"supervisor-{os.getpid()}.log"
     supervisor = _launch(home, root, options, log)
     try:
         _relay(supervisor, home, log, say)
     except BaseException:
         supervisor.terminate()
         supervisor.wait(STOP_SECONDS)
+        log.replace(log.with_name(LOG))
         raise
+    if supervisor.poll() is None:
+        log.replace(log.with_name(LOG))
+    else:
+        log.unlink()
     return None
 
 
@@ -65,12 +74,18 @@ def _launch(home: Path, root: Path, options: Options, log: Path) -> subprocess.P
 
 
 def _relay(supervisor: subprocess.Popen[bytes], home: Path, log: Path, say: Say) -> None:
-    """Pass on the supervisor's lines until every service runs."""
+    """Pass on the supervisor's lines until every service runs, its own or another's.
+
+    Raises:
+        LabError: it ended, or is not ready in time.
+    """
     deadline = time.monotonic() + START_SECONDS
     with log.open() as lines:
         while not is_ready(load(home), supervisor.pid):
             ended = supervisor.poll() is not None
             _pass_on(lines.read(), say)
+            if ended and (other := load(home)) and other.is_supervised_alive:
+                return
             if ended:
                 raise LabError("it did not start, as said above")
             if time.monotonic() > deadline:

@@ -16,6 +16,7 @@ from labapp.errors import LabError
 from labapp.stack import broker
 from labapp.stack.home import PACKAGE_ROOT, lab_home
 from labapp.stack.ports import Port
+from labapp.stack.space import free_space
 from labapp.stack.state import load
 
 NEEDED_SPACE = 500_000_000  # bytes, for logs and broker data
@@ -128,9 +129,8 @@ def _broker() -> Finding:
 
 def _space() -> Finding:
     home = lab_home()
-    folder = next(f for f in (home, *home.parents) if f.is_dir())
-    free = shutil.disk_usage(folder).free
-    detail = f"{free / 1e9:.1f} GB free in {folder}"
+    free = free_space(home)
+    detail = f"{free / 1e9:.1f} GB free for {home}"
     return Finding("ok" if free >= NEEDED_SPACE else "missing", "disk", detail)
 
 

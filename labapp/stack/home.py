@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from labapp.errors import LabError
+
 FIRST_NOTEBOOK = Path("notebooks/00_start_here.ipynb")
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,9 +21,19 @@ def project_root(start: Path | None = None) -> Path:
 
 
 def lab_home(start: Path | None = None) -> Path:
-    """The state folder: $LAB_HOME, or `.lab` in the project's folder. It may not exist yet."""
+    """The state folder: $LAB_HOME, or `.lab` in the project's folder. It may not exist yet.
+
+    Raises:
+        LabError: it is there, and another user's.
+    """
     given = os.environ.get("LAB_HOME")
-    return Path(given).resolve() if given else project_root(start) / ".lab"
+    home = Path(given).resolve() if given else project_root(start) / ".lab"
+    if os.access(home, os.F_OK) and not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+        raise LabError(
+            f"the lab in {home} is another user's",
+            hint="use a copy of the project, or set LAB_HOME to a folder of your own",
+        )
+    return home
 
 
 def make_private(folder: Path) -> Path:

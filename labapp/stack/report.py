@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from labapp.errors import LabError
-from labapp.stack.state import Stack, find_stack
+from labapp.stack.state import NOT_RUNNING, Stack, find_stack
 
 NOTHING: dict[str, Any] = {
     "running": False,
@@ -18,10 +18,16 @@ NOTHING: dict[str, Any] = {
 
 
 def status_of(start: Path | None = None) -> dict[str, Any]:
-    """The stack as `lab status --json` prints it; secrets stay out except JupyterLab's token."""
+    """The stack as `lab status --json` prints it; secrets stay out except JupyterLab's token.
+
+    Raises:
+        LabError: it cannot be told, since the folder is another user's or a variable is missing.
+    """
     try:
         stack = find_stack(start)
-    except LabError:
+    except LabError as error:
+        if error.message != NOT_RUNNING.message:
+            raise
         return NOTHING
     return _running(stack)
 

@@ -24,6 +24,7 @@ from labapp.stack.logs import log_folder, tail
 from labapp.stack.processes import become_subreaper, creation_time, kill_all
 from labapp.stack.service import STOP_SECONDS, Guarded, Service
 from labapp.stack.services import Blueprint, Options, base_environment, draw
+from labapp.stack.space import require_space_for_a_lab
 from labapp.stack.state import STATE_FILE, Stack, load, save
 
 Say = Callable[[str], None]
@@ -236,6 +237,7 @@ def up(home: Path, root: Path, options: Options, say: Say) -> Stack | None:
         cleaned = stale.clean(home)
         if cleaned:
             say(f"lab: {cleaned}")
+        require_space_for_a_lab(home)
         identity = (os.getpid(), creation_time(os.getpid()))
         blueprint = draw(home, root, options, identity)
         supervisor = Supervisor(home, blueprint, options, say)

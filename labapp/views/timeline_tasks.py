@@ -64,7 +64,8 @@ class Strike:
 class Delivery:
     """One handing of a task's message to a worker.
 
-    returned, how: when it left the worker unacknowledged, and by which step.
+    returned, how: when it left the worker unacknowledged, and by which step. takers: the workers
+    that could have fetched it as well, itself included; which of them did is chance.
     """
 
     worker: str
@@ -75,6 +76,7 @@ class Delivery:
     acknowledged: float | None = None
     returned: float | None = None
     how: str = ""
+    takers: tuple[str, ...] = ()
 
     def open_at(self, at: float) -> bool:
         """Whether the worker still had something to do for it at that moment."""
@@ -83,6 +85,10 @@ class Delivery:
         if not _by(self.acknowledged, at):
             return True
         return self.early and any(not _by(one.answered, at) for one in self.tries)
+
+    def put_back_by(self, at: float) -> bool:
+        """Whether its worker itself had put it back: what a sweep hands on, it still counts."""
+        return self.how in ("rejected", GIVEN_BACK) and _by(self.returned, at)
 
     def done_by(self, at: float) -> bool:
         """Whether all that it asked of the world was answered by then."""
@@ -118,11 +124,15 @@ class Task:
 
 @dataclass(slots=True)
 class Life:
-    """One worker's life: pauses are `paused` and `woken` among its strikes."""
+    """One worker's life: pauses are `paused` and `woken` among its strikes.
+
+    room: how many messages it keeps unacknowledged at most; 0 where that is not known.
+    """
 
     name: str
     started: float
     early: bool = False
+    room: int = 0
     strikes: list[Strike] = field(default_factory=list)
 
     def runs_at(self, at: float) -> bool:
@@ -130,6 +140,12 @@ class Life:
         past = [strike.step for strike in self.strikes if strike.at <= at]
         awake = past.count(PAUSED) <= past.count(WOKEN)
         return self.started <= at and not _by(self.ended_at(), at) and awake
+
+    def fetches_at(self, at: float) -> bool:
+        """Whether it asked the broker for messages at that moment, if it had room."""
+        past = [strike.step for strike in self.strikes if strike.at <= at]
+        away = any(past.count(went) > past.count(back) for back, went in AWAY.items())
+        return self.runs_at(at) and not away and not any(step in ASKED_TO_STOP for step in past)
 
     def ended_at(self) -> float | None:
         """When it ended or was killed; None where it outlived the run."""
@@ -272,13 +288,21 @@ class _Teller:
                 self._delivery_of(task, at, what).tries.append(Try(at, what))
             case Effect(at, key):
                 if tries := self._tries(key, lambda one: one.effect is None):
-                    tries[-1].effect = at
+                    self._happened(tries[-1], at, key)
                 else:  # an effect that came without a request: it is still to be seen
                     task, what = self._of(key)
                     self._delivery_of(task, at, what).tries.append(Try(at, what, effect=at))
             case Answered(at, key):
                 if tries := self._tries(key, lambda one: one.answered is None):
                     tries[-1].answered = at
+
+    def _happened(self, one: Try, at: float, key: str) -> None:
+        """Note the effect of a try.  No answer comes before its effect: where two copies run side
+        by side, what was taken for this one's answer was that of the other."""
+        open_still = self._tries(key, lambda t: t.effect is not None and t.answered is None)
+        if one.answered is not None and open_still:
+            open_still[-1].answered, one.answered = one.answered, None
+        one.effect = at
 
     def _delivery_of(self, task: Task, at: float, what: str) -> Delivery:
         fetched = [one for one in reversed(task.deliveries) if one.fetched <= at]
@@ -338,6 +362,24 @@ class _Teller:
         if not verdict.unknown:
             task.fate = self._fate(task.key, verdict)
         task.went_well = _went_well(task)
+        if not task.went_well:
+            for one in task.deliveries:
+                one.takers = self._takers(one)
+
+    def _takers(self, delivery: Delivery) -> tuple[str, ...]:
+        """Who could have fetched it, in order of their start: whoever asked and had room."""
+        at = delivery.fetched
+        asked = [life for life in self.lives.values() if life.fetches_at(at)]
+        if len(asked) > 1:
+            asked = [life for life in asked if not life.room or self._kept(life, at) < life.room]
+        found = {life.name for life in asked} | {delivery.worker}
+        return tuple(name for name in (*self.lives, "") if name in found)
+
+    def _kept(self, life: Life, at: float) -> int:
+        """How many messages it had fetched before and neither acknowledged nor put back."""
+        all_of_them = (one for task in self.tasks.values() for one in task.deliveries)
+        own = (d for d in all_of_them if d.worker == life.name and d.fetched < at)
+        return sum(not _by(d.acknowledged, at) and not d.put_back_by(at) for d in own)
 
     def _aged(self, travel: TimeTravel) -> set[str]:
         """The tasks whose messages were unacknowledged when time travelled."""
@@ -372,8 +414,8 @@ def _lives(events: Sequence[Event]) -> dict[str, Life]:
     lives: dict[str, Life] = {}
     for event in events:
         match event:
-            case WorkerStarted(at, worker, early):
-                lives.setdefault(worker, Life(worker, at, early))
+            case WorkerStarted(at, worker, early, room):
+                lives.setdefault(worker, Life(worker, at, early, room))
             case WorkerStruck(at, worker, step) if worker in lives:
                 lives[worker].strikes.append(Strike(at, step, worker))
     return lives

@@ -37,6 +37,8 @@ LEFT = {
     "unacked": "still unacked",
     "waiting": "still waiting for its time",
 }
+NEARLY = 1.0
+"""Seconds by which a time may differ from whole minutes, and still be told in minutes."""
 Moment = tuple[float, str]
 
 
@@ -80,9 +82,16 @@ def story(task: Task, refusal: str) -> str:
 
 
 def passing(seconds: float) -> str:
-    """So much time, in words: "an hour passes"."""
+    """So much time, in words: "an hour passes".
+
+    A second more or less is not told: a message is overdue when its time is over, and not yet
+    when it is up."""
     words = {60: "a minute passes", 3600: "an hour passes", 86400: "a day passes"}
-    return words.get(round(seconds), f"{seconds:.0f} s pass")
+    whole = round(seconds / 60) * 60
+    if not whole or abs(seconds - whole) > NEARLY:
+        return f"{seconds:.0f} s pass"
+    much = f"{whole // 60} minutes pass" if whole % 3600 else f"{whole // 3600} hours pass"
+    return words.get(whole, much)
 
 
 def _lines(tale: Tale) -> Iterator[str]:
@@ -111,7 +120,7 @@ def _delivered(delivery: Delivery, task: Task, refusal: str) -> Iterator[Moment]
         items.append((max([at for at, _ in items], default=delivery.fetched), "still running"))
     elif not items and delivery.tries:
         items.append((delivery.tries[0].begun, "request under way"))
-    name = delivery.worker or "a worker"
+    name = _either(delivery.takers) or delivery.worker or "a worker"
     for began, until in zip([delivery.fetched, *back], [*back, None], strict=True):
         said = [word for at, word in items if _between(at, began, until, delivery)]
         if said:
@@ -120,6 +129,12 @@ def _delivered(delivery: Delivery, task: Task, refusal: str) -> Iterator[Moment]
         yield delivery.fetched, f"{name}: fetched"
     if delivery.returned is not None:
         yield delivery.returned, delivery.how
+
+
+def _either(names: Sequence[str]) -> str:
+    """ "w1, w2 or w3": the text does not say which of several it was by chance."""
+    known = [name for name in names if name]
+    return " or ".join([", ".join(known[:-1]), known[-1]]) if len(known) > 1 else "".join(known)
 
 
 def _between(at: float, began: float, until: float | None, delivery: Delivery) -> bool:
@@ -131,7 +146,10 @@ def words(delivery: Delivery, refusal: str) -> list[Moment]:
     """What one delivery came to, each word with its time, in an order that is no race."""
     told = [*tried(delivery, refusal), *struck(delivery)]
     if delivery.acknowledged is not None and not delivery.early:
-        told.append((delivery.acknowledged, "acknowledged"))
+        # Late means after the end of the task: whose effect was whose is a guess where copies of
+        # one task run at once, in two workers, and may be told too late.
+        ended = max((at for at, _ in told), default=0.0)
+        told.append((max(delivery.acknowledged, ended), "acknowledged"))
     told.sort(key=lambda moment: moment[0])
     if delivery.acknowledged is not None and delivery.early:
         # It races with the request, so it is told first, where the setting puts it.

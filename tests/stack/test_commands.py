@@ -33,7 +33,7 @@ def test_no_usable_broker_is_told_in_one_line(lab: Lab) -> None:
 def test_doctor_names_broker_and_python(lab: Lab) -> None:
     done = lab("doctor")
     assert done.returncode == 0, done.stdout
-    for word in ("tested", "python3", "celery 5.7", "Valkey", "(wheel)", "free in", "not running"):
+    for word in ("tested", "python3", "celery 5.7", "Valkey", "(wheel)", "free for", "not running"):
         assert word in done.stdout
 
 

@@ -212,6 +212,35 @@ def test_an_early_acknowledgement_may_come_before_or_after_the_effect() -> None:
     assert told(1.25) == told(1.4) == told(1.1)
 
 
+@given(st.data())
+def test_two_copies_side_by_side_have_one_text_in_whatever_order_they_end(
+    data: st.DataObject,
+) -> None:
+    """The first is held after its effect; the second is published, and both end as they may."""
+    copies = {
+        "first": [Answered, Mark],
+        "second": [Mark, Attempt, Effect, Answered, Mark],
+    }
+    turns = data.draw(st.permutations([name for name in copies for _ in copies[name]]))
+    events: list[Event] = [
+        *FETCHED,
+        Attempt(1.1, "order-1"),
+        Effect(1.2, "order-1"),
+        Mark(1.3, "order-1", "queued"),
+    ]
+    steps = {name: iter(kinds) for name, kinds in copies.items()}
+    for turn, name in enumerate(turns):
+        kind, at = next(steps[name]), 2.0 + turn
+        fetched = name == "second" and all(name != before for before in turns[:turn])
+        if kind is Mark:
+            events.append(Mark(at, "order-1", "fetched" if fetched else "acknowledged", "w1"))
+        else:
+            events.append(kind(at, "order-1"))
+    assert repr(Timeline(events)) == (
+        "order-1  duplicated  w1: effect, acknowledged | queued again | w1: effect, acknowledged"
+    )
+
+
 def test_who_made_an_attempt_is_told_by_the_messages_not_by_the_order_of_attempts() -> None:
     """A worker that wakes up runs what it had fetched before another one did."""
     events = [
