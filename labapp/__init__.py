@@ -30,6 +30,7 @@ _LAB = (
     "open_charges",
     "orders",
     "pause",
+    "quit_unheard",
     "slow_link",
     "slow_partner",
     "stop",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from labapp.lab import open_charges as open_charges
     from labapp.lab import orders as orders
     from labapp.lab import pause as pause
+    from labapp.lab import quit_unheard as quit_unheard
     from labapp.lab import slow_link as slow_link
     from labapp.lab import slow_partner as slow_partner
     from labapp.lab import stop as stop

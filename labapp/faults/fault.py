@@ -27,6 +27,10 @@ class Action(StrEnum):
     """SIGKILL the whole worker."""
     KILL_FETCHING = "kill worker as it fetches"
     """SIGKILL the whole worker after a message has left the queue and before it is noted."""
+    TERM_FETCHING = "TERM as it fetches"
+    """SIGTERM at the same moment."""
+    QUIT_UNHEARD = "QUIT before main has heard of the start"
+    """SIGQUIT when a pool process has begun a task and main has not read that it has."""
     PAUSE = "pause"
     """SIGSTOP the whole worker; it wakes up after another one has taken over."""
     TERM = "TERM"
@@ -68,6 +72,16 @@ class Action(StrEnum):
     def duplicates(self) -> bool:
         """Whether it makes a second copy of one message, and ends nothing."""
         return self in (Action.PUBLISH_TWICE, Action.REDELIVER)
+
+    @property
+    def as_it_fetches(self) -> bool:
+        """Whether it strikes between two commands to the broker, with nothing at work."""
+        return self in (Action.KILL_FETCHING, Action.TERM_FETCHING)
+
+    @property
+    def sends_late(self) -> bool:
+        """Whether the work is sent at a moment of the fault's, when the worker is ready."""
+        return self.as_it_fetches or self is Action.QUIT_UNHEARD
 
     @property
     def crashes_broker(self) -> bool:
@@ -219,6 +233,7 @@ class Fault:
         aof: with ``Action.CRASH_BROKER``: whether the broker keeps an append-only file.
         times: how often an answer is given.
         passes: with ``Action.SLOW_PARTNER``: seconds that pass while the requests are open.
+        signals: with ``Action.QUIT_UNHEARD``: how many SIGQUITs are sent.
     """
 
     action: Action
@@ -231,6 +246,7 @@ class Fault:
     times: int = 1
     aof: bool = True
     passes: float = 0.0
+    signals: int = 1
 
     def __str__(self) -> str:
         when = " and ".join(map(str, self.moments)) or "now"
@@ -358,7 +374,12 @@ def pause(*, after: Which = None, before: Which = None) -> Fault:
 
 
 def stop(
-    signal: str, *, after: Which = None, before: Which = None, then_kill: bool = False
+    signal: str,
+    *,
+    after: Which = None,
+    before: Which = None,
+    then_kill: bool = False,
+    while_fetching: bool = False,
 ) -> Fault:
     """Ask the worker to stop, with ``TERM`` (warm) or ``QUIT`` (cold), while charges are in flight.
 
@@ -367,14 +388,42 @@ def stop(
         after: charges in flight whose effect is recorded.
         before: charges in flight whose effect is not recorded.
         then_kill: after TERM, SIGKILL before the running tasks have finished.
+        while_fetching: TERM comes instead when the first message has left the queue and is not yet
+            noted as unacknowledged.
     """
     if signal not in ("TERM", "QUIT") or (then_kill and signal != "TERM"):
         raise LabError(
             f"stop({signal!r}) is not known",
             hint='use "TERM", "QUIT" or "TERM" with then_kill=True',
         )
-    action = Action.TERM_KILL if then_kill else Action(signal)
-    return Fault(action, moments(after, before))
+    found = moments(after, before)
+    if while_fetching and (found or then_kill or signal != "TERM"):
+        raise LabError(
+            "a worker that fetches has no charge in flight, and gets a plain TERM",
+            hint='stop("TERM", while_fetching=True)',
+        )
+    if while_fetching:
+        return Fault(Action.TERM_FETCHING)
+    return Fault(Action.TERM_KILL if then_kill else Action(signal), found)
+
+
+def quit_unheard(*, before: Effect, signals: int = 1) -> Fault:
+    """SIGQUIT when a task has begun and main has not heard of it yet; then nobody waits for long.
+
+    It is the moment at which main is busy with something else, made as long as it takes: the pool's
+    process is stopped, and given its task; main is stopped, and the process goes on.  A worker that
+    does not end, but waits for its pool, is killed, as an orchestrator does.
+
+    Args:
+        before: the charge in flight, not recorded.
+        signals: how many SIGQUITs are sent; each but the first when main waits for its pool.
+    """
+    found = needed(moments(None, before), "quit_unheard")
+    if len(found) != 1 or not found[0].effect.key:
+        raise LabError("quit_unheard strikes one charge", hint='before=charge_of("order-1")')
+    if signals not in (1, 2):
+        raise LabError("a worker ends at once at the third SIGQUIT", hint="signals=1 or signals=2")
+    return Fault(Action.QUIT_UNHEARD, found, signals=signals)
 
 
 def duplicate(kind: str, *, after: Which = None, before: Which = None) -> Fault:

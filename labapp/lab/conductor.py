@@ -75,9 +75,9 @@ def check_fit(plan: Plan) -> None:
     if fault is None or not fault.action.on_processes:
         return
     one_child = fault.action is Action.KILL_CHILD or fault.action.duplicates
-    if fault.action is Action.KILL_CHILD and worker.pool != "prefork":
+    if fault.action in (Action.KILL_CHILD, Action.QUIT_UNHEARD) and worker.pool != "prefork":
         raise LabError(
-            f"kill child needs a pool with child processes, and {worker.pool} has none",
+            f"{fault.name} needs a pool with child processes, and {worker.pool} has none",
             hint="use kill_worker, or start the worker with pool='prefork'",
         )
     if fault.action is Action.SLOW_PARTNER and worker.pool == "solo":
@@ -104,7 +104,7 @@ def check_waiting(plan: Plan) -> None:
             f"a countdown of {plan.countdown:g} seconds is none",
             hint=f"countdown=90 * 60 waits 90 minutes; at most {MOST_SECONDS} (a week)",
         )
-    if plan.countdown and plan.fault and plan.fault.action is Action.KILL_FETCHING:
+    if plan.countdown and plan.fault and plan.fault.action.sends_late:
         raise LabError("a worker that is killed as it fetches holds nothing that waits")
     if plan.beside is not None and (plan.fault is None or not plan.fault.moments):
         raise LabError(
@@ -141,7 +141,7 @@ def begin(field: Field) -> None:
         field.publisher()  # imports the module, if it is new
         field.begun = time.time()
         at_once = not field.plan.countdown
-        if at_once and (fault is None or fault.action is not Action.KILL_FETCHING):
+        if at_once and not (fault and fault.action.sends_late):
             field.publish()
     with field.timed("start"):
         field.start_worker()

@@ -9,11 +9,14 @@ import time
 
 from labapp.lab.broker import POLL, Contents
 from labapp.lab.field import Field
+from labapp.stack.control import Gone
 
 SHORT = 8
 """Messages that are looked at as often as none."""
 LONGEST_PAUSE = 0.05
 """Seconds between two looks at a long queue."""
+ROLL_CALL = 1.0
+"""Seconds between two looks whether every worker is still there."""
 HORIZON = 5.0
 """Seconds: a message that must not run before this much later is waiting, not on its way."""
 
@@ -21,15 +24,21 @@ HORIZON = 5.0
 def drain(field: Field) -> bool:
     """Wait until drained, confirmed by a second reading, or the plan's deadline; whether it is.
 
-    Ends early where what is left cannot move: it waits for a time to come, or it is a poison task
-    that the run has given up on."""
-    deadline = time.monotonic() + field.plan.deadline
+    Ends early where what is left cannot move: it waits for a time to come, it is a poison task that
+    the run has given up on, or a worker has exited by itself."""
+    now = time.monotonic()
+    deadline, roll_call = now + field.plan.deadline, now + ROLL_CALL
     while True:
         contents = field.broker.contents()
         if contents.empty and drained(field):
             return True
-        if time.monotonic() > deadline or all_waiting(field, contents) or endless(field, contents):
+        now = time.monotonic()
+        if now > deadline or all_waiting(field, contents) or endless(field, contents):
             return False
+        if now > roll_call:
+            if deserted(field):
+                return False
+            roll_call = now + ROLL_CALL
         time.sleep(pause(len(contents.messages())))
 
 
@@ -50,6 +59,15 @@ def quiet(field: Field) -> bool:
     """No request open (those of a paused worker apart), and every live worker is idle."""
     asleep = sum(len(held) for _, held in field.paused)
     return field.read_world().open == asleep and field.busy() == set()
+
+
+def deserted(field: Field) -> bool:
+    """Whether a worker has exited by itself; whoever reads the run says so."""
+    try:
+        field.require_alive()
+    except Gone:
+        return True
+    return False
 
 
 def all_waiting(field: Field, contents: Contents) -> bool:

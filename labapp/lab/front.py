@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,20 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from labapp.checker.history import Sent
 from labapp.errors import LabError
 from labapp.faults import Fault, charge_of, kill_worker
 from labapp.lab.api import Api
 from labapp.lab.broker import POLL, Message, wait_for
 from labapp.lab.conductor import end
-from labapp.lab.drain import drain
+from labapp.lab.drain import drain, drained
+from labapp.lab.drawing import recorded
 from labapp.lab.field import Field
 from labapp.lab.publisher import Module
+from labapp.lab.reading import read
 from labapp.lab.relay import Relay, Way
 from labapp.lab.reply import Reply, ask
-from labapp.lab.run import Plan, WorkerSettings
+from labapp.lab.run import Plan, Run, WorkerSettings
 from labapp.lab.session import Session
 from labapp.lab.stream import Stream
 from labapp.views.tables import NONE, Table
@@ -44,8 +47,11 @@ SLICE = 0.25
 """Seconds of one wait for a charge."""
 BETWEEN = 0.05
 """Seconds between two questions to an API."""
-PATIENCE = 4.0
-"""Seconds beyond ``LOST_AFTER`` that an API may take to say so."""
+PATIENCE = 2.0
+"""Seconds beyond ``LOST_AFTER`` that an API may take to say so.  Not more is needed on a slow
+machine: the last question is asked when they are over, and an API goes by the clock."""
+KEEPING = 4.0
+"""Seconds in which an API must send what it has kept while the broker was away."""
 
 
 class Front:
@@ -57,6 +63,7 @@ class Front:
         worker: how its workers are started.
         app: module of the API; empty for none: then orders are sent by hand.
         env: environment of API and workers, on top of the session's.
+        drawing: whether what ``finish`` gives has a timeline.
 
     Raises:
         LabError: the API does not start.
@@ -69,15 +76,20 @@ class Front:
         worker: WorkerSettings | None = None,
         app: str = "api",
         env: Mapping[str, str] | None = None,
+        *,
+        drawing: bool = False,
     ) -> None:
         shop, self.app = Module("shop", folder), Module(app, folder)
         settings = worker or WorkerSettings()
         self.env = {"LOST_AFTER": f"{LOST_AFTER:g}", **(env or {})}
         settings = replace(settings, env={**self.env, **settings.env})
         session.clean()
-        self.field = Field(session, Plan(shop, "shop.charge", (), settings))
+        self.field = Field(session, Plan(shop, "shop.charge", (), settings, drawing=drawing))
         self.field.boot = self.field.world.arm([]).boot
         self.relay = Relay(session.broker.url)
+        self.wanted: dict[str, float] = {}
+        """When each order was first asked for, in seconds since the shop was opened."""
+        self._recording = ExitStack()
         self.places: dict[str, str] = {}
         """Path at which the API said each order's status is found."""
         self._streams: list[Stream] = []
@@ -85,6 +97,7 @@ class Front:
         limits = httpx.Limits(max_keepalive_connections=0)
         self._client = httpx.Client(timeout=ANSWER_DEADLINE, limits=limits)
         try:
+            self._recording.enter_context(recorded(self.field))
             self.api = self._serve() if app else None
         except BaseException:
             self._close_rest()
@@ -103,10 +116,13 @@ class Front:
         """Publish a charge of each order with ``delay``'s means, without an API."""
         calls = [(order,) for order in orders]
         field = self.field
-        field.session.publisher(field.plan.module).send(field.plan.task, calls)
+        self._want(*orders)
+        ids = field.session.publisher(field.plan.module).send(field.plan.task, calls)
+        field.keys.update(zip(ids, orders, strict=True))
 
     def post(self, order: str) -> Reply:
         """``POST /orders`` with this order."""
+        self._want(order)
         reply = self._ask("POST", "/orders", {"order": order})
         place = reply.location
         if not place and isinstance(reply.body, dict) and reply.body.get("id"):
@@ -139,6 +155,10 @@ class Front:
         stream = Stream(f"{self._api_url()}{place}/events")
         self._streams.append(stream)
         return stream
+
+    def _want(self, *orders: str) -> None:
+        for order in orders:
+            self.wanted.setdefault(order, self.field.now())
 
     def _ask(self, method: str, path: str, body: Any = None) -> Reply:
         return ask(self._client, method, self._api_url() + path, body)
@@ -183,7 +203,7 @@ class Front:
         held = self.field.world.wait(held=1, timeout=SLICE).held
         return any(request.key == order for request in held)
 
-    def await_charge(self, order: str, seconds: float = PATIENCE) -> bool:
+    def await_charge(self, order: str, seconds: float = KEEPING) -> bool:
         """Wait until this order is charged; whether it came to that in time."""
         deadline = time.monotonic() + seconds
         while not self.charges(order) and time.monotonic() < deadline:
@@ -217,6 +237,33 @@ class Front:
         Gives the broker's address by that way, for whoever publishes without an API."""
         with self.relay.being(Way(way)):
             yield self.relay.url
+
+    def finish(self, *orders: str) -> Run:
+        """Read everything, as at the end of an experiment: a run, to be judged and drawn.
+
+        Each order that was asked for is expected to be charged once, however often it was sent.
+        The shop stays open; what comes later is not in the run, and a second call gives the same.
+
+        Args:
+            orders: further ones, which somebody else has sent under their own names as task ids.
+        """
+        field = self.field
+        if not field.run.history.of(Sent):
+            self._want(*orders)
+            for order, at in self.wanted.items():
+                field.note(Sent(at, order, self._task_of(order)))
+            read(field, drained(field))
+            self._recording.close()
+        return field.run
+
+    def _task_of(self, order: str) -> str:
+        """The task id of an order, noted as its own: as sent, or as its place says, or its name."""
+        keys = self.field.keys
+        ids = [task_id for task_id, known in keys.items() if known == order]
+        place = self.places.get(order, order).rpartition("/")[2]
+        if not ids:
+            keys[place] = order
+        return ids[0] if ids else place
 
     # What the lab knows
 
@@ -266,6 +313,7 @@ class Front:
     def _close_rest(self) -> None:
         for stream in self._streams:
             stream.close()
+        self._recording.close()
         self._client.close()
         self.relay.close()
         end(self.field)

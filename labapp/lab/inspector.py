@@ -64,6 +64,12 @@ class Inspector:
         soon = {name: list(filter(is_due_soon, scheduled[name])) for name in hostnames}
         return {n: (len(active[n]), len(reserved[n]) + len(soon[n])) for n in hostnames}
 
+    def ready_processes(self, hostname: str) -> int:
+        """How many of a prefork pool's processes have said that they are up, as far as main has
+        heard.  Raises Gone where the broker does not answer."""
+        stats: Any = self._ask("stats", [hostname]).get(hostname, {})
+        return int(stats["pool"]["writes"]["inqueues"]["total"]) if stats else 0
+
     def _ask(self, command: str, hostnames: list[str]) -> dict[str, list[dict[str, Any]]]:
         lost = (OperationalError, *self._connection.connection_errors)
         try:

@@ -14,6 +14,7 @@ from labapp.lab.broker import POLL, Contents
 from labapp.lab.disturb import crash_broker, cut_off, duplicate, lose_broker, reconnect
 from labapp.lab.drain import all_waiting, drain, drained
 from labapp.lab.field import Field, Unfired
+from labapp.lab.unheard import strike_unheard
 from labapp.node.client import StartedWorker
 from labapp.stack.control import Gone
 from labapp.world.client import HeldRequest
@@ -43,7 +44,9 @@ def strike(field: Field, fault: Fault) -> None:
         return  # it is slow from the start on
     if fault.every_time:
         strike_every_time(field, fault)
-    elif fault.action is Action.KILL_FETCHING:
+    elif fault.action is Action.QUIT_UNHEARD:
+        recover(field, strike_unheard(field, fault))
+    elif fault.action.as_it_fetches:
         recover(field, strike_fetching(field, fault))
     else:
         strike_once(field, fault)
@@ -287,7 +290,7 @@ def await_attempt(field: Field, fault: Fault, struck: int) -> Held:
 
 
 def strike_fetching(field: Field, fault: Fault) -> Contents:
-    """Kill the worker between BRPOP, which takes a message off the queue, and the write to
+    """Strike the worker between BRPOP, which takes a message off the queue, and the write to
     ``unacked``: two steps in kombu's Redis transport, with nothing in between to hold it.
 
     Main is stopped while its BRPOP waits; the broker hands the first message to its socket."""
@@ -296,10 +299,22 @@ def strike_fetching(field: Field, fault: Fault) -> Contents:
         while not hand_over(field, worker):
             field.nodes.verb(worker, "resume")
         before = field.look("when the fault struck")
-        on_the_way = [key for task_id, key in field.keys.items() if task_id not in before.ids()]
-        field.kill(worker, "killed as it fetched", on_the_way)
+        if fault.action is Action.TERM_FETCHING:
+            term_stopped(field, worker)
+        else:
+            on_the_way = [key for task_id, key in field.keys.items() if task_id not in before.ids()]
+            field.kill(worker, "killed as it fetched", on_the_way)
         field.note(FaultFired(field.now(), fault.name, ()))
     return before
+
+
+def term_stopped(field: Field, worker: StartedWorker) -> None:
+    """SIGTERM to a main that is stopped: the signal is the first that it knows of when it goes on,
+    and the reply to its BRPOP is there already."""
+    field.struck(worker, "TERM")
+    field.nodes.verb(worker, "signal", signal="TERM")
+    field.nodes.verb(worker, "resume")
+    await_exit(field, worker)
 
 
 def hand_over(field: Field, worker: StartedWorker) -> bool:
@@ -312,7 +327,7 @@ def hand_over(field: Field, worker: StartedWorker) -> bool:
     sent_before = list(field.run.history)
     field.publish()
     contents = field.broker.contents()
-    if len(contents.messages()) < len(field.plan.work):
+    if len(contents.queued) < len(field.plan.work):
         return True
     field.broker.forget(contents.queued)
     field.keys.clear()

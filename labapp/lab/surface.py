@@ -207,7 +207,9 @@ class Lab:
         names = (only,) if isinstance(only, str) else tuple(only)
         return run_matrix(self.session.stack, plan, seed=seed, only=names, progress=print)
 
-    def by_hand(self, task: Any, worker: WorkerSettings | None = None) -> Front:
+    def by_hand(
+        self, task: Any, worker: WorkerSettings | None = None, *, drawing: bool = False
+    ) -> Front:
         """An open shop without an API, and without a worker until one is started.
 
         It starts clean, and ends with the next run or shop of this kernel.
@@ -215,8 +217,9 @@ class Lab:
         Args:
             task: a Celery task, imported from the shop's module.
             worker: how workers are started; ``lab.worker(…)``.
+            drawing: whether what its ``finish()`` gives has a timeline.
         """
-        return Front(self.session, module_of(task).path, worker, app="")
+        return Front(self.session, module_of(task).path, worker, app="", drawing=drawing)
 
     def serve(
         self,
@@ -224,6 +227,7 @@ class Lab:
         *,
         app: str = "api",
         worker: WorkerSettings | None = None,
+        drawing: bool = False,
         **env: str,
     ) -> Front:
         """An open shop with its API, and without a worker until one is started.
@@ -234,12 +238,13 @@ class Lab:
             folder: where ``shop.py`` and the API's module are.
             app: module of the API, with a FastAPI or other ASGI ``app``.
             worker: how workers are started; ``lab.worker(…)``.
+            drawing: whether what its ``finish()`` gives has a timeline.
             env: environment variables of API and workers.
 
         Raises:
             LabError: there is no such folder or module, or the API does not start.
         """
-        return Front(self.session, Path(folder).resolve(), worker, app, env)
+        return Front(self.session, Path(folder).resolve(), worker, app, env, drawing=drawing)
 
     def __repr__(self) -> str:
         broker = self.session.stack.broker

@@ -166,25 +166,31 @@ class Node:
 
     async def _pause(self, worker: Worker, body: Any) -> dict[str, Any]:
         if body.get("main_only"):
+            if body.get("at_rest"):
+                await procs.until(lambda: procs.at_rest(worker.pid), "main to be at rest")
             await procs.stop([worker.pid])
+        elif body.get("children_only"):
+            await procs.stop(worker.pids()[1:])
         else:
             await worker.pause()
         return {"clients": worker.clients(worker.broker_port or self.broker_port)}
 
     async def _resume(self, worker: Worker, body: Any) -> dict[str, Any]:
-        worker.resume()
+        if body.get("children_only"):
+            procs.resume(worker.pids()[1:])
+        else:
+            worker.resume()
         return {}
 
     async def _clients(self, worker: Worker, body: Any) -> dict[str, Any]:
         return {"clients": worker.clients(worker.broker_port or self.broker_port)}
 
     async def _signal(self, worker: Worker, body: Any) -> dict[str, Any]:
-        # Celery does its cold shutdown inside the signal handler; one that interrupted main in
-        # the midst of a command to Redis has been seen to hang there for ever.
+        # A main at rest has read all that its children have told it.  Celery's cold shutdown skips
+        # a task of whose start main has not heard, and then waits for it (quit_unheard).
+        patience = 0.0 if body.get("at_once") else SIGNAL_PATIENCE
         with contextlib.suppress(LabError):  # a main that is never at rest gets its signal, too
-            await procs.until(
-                lambda: procs.at_rest(worker.pid), "main to be at rest", SIGNAL_PATIENCE
-            )
+            await procs.until(lambda: procs.at_rest(worker.pid), "main to be at rest", patience)
         worker.process.send_signal(signal.Signals[f"SIG{body['signal']}"])
         return {}
 

@@ -364,13 +364,17 @@ class _Teller:
         task.went_well = _went_well(task)
         if not task.went_well:
             for one in task.deliveries:
-                one.takers = self._takers(one)
+                one.takers = self._takers(task, one)
 
-    def _takers(self, delivery: Delivery) -> tuple[str, ...]:
-        """Who could have fetched it, in order of their start: whoever asked and had room."""
-        at = delivery.fetched
-        asked = [life for life in self.lives.values() if life.fetches_at(at)]
+    def _takers(self, task: Task, delivery: Delivery) -> tuple[str, ...]:
+        """Who could have fetched it, in order of their start: whoever asked and had room.
+
+        Of a message that comes back with others: had room when time passed for all of them, since
+        who took the others is chance as well."""
+        asked = [life for life in self.lives.values() if life.fetches_at(delivery.fetched)]
         if len(asked) > 1:
+            passed = [travel.at for travel in task.travels if travel.at < delivery.fetched]
+            at = max(passed, default=delivery.fetched)
             asked = [life for life in asked if not life.room or self._kept(life, at) < life.room]
         found = {life.name for life in asked} | {delivery.worker}
         return tuple(name for name in (*self.lives, "") if name in found)

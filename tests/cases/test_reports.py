@@ -24,6 +24,7 @@ left in Redis: 2 in the queue, 0 in unacked
 expected: a new worker runs all three, once the visibility timeout is over
 happened: task [1] is lost, and in no key of Redis
 """,
+    "celery_cold_shutdown": "It ended when the task had, with exit status 0.\n",
 }
 SUGGESTION = """
 from queue import Empty

@@ -119,6 +119,39 @@ def test_an_api_that_is_started_again_knows_what_it_wrote_down(solved: Front) ->
     assert solved.get("order-1").word == "queued"
 
 
+def test_a_finished_shop_is_judged_and_drawn_like_a_run(session: Session) -> None:
+    with Front(session, NAIVE, drawing=True) as front:
+        front.post("order-1")
+        front.start_worker()
+        front.work_off()
+        front.hold("order-2")
+        front.post("order-2")
+        front.await_held("order-2")
+        front.kill_workers()
+        front.post("order-3")
+        run = front.finish()
+        assert run.judged.lost == ("order-2",)
+        assert run.judged.stuck == ("order-3",)
+        assert repr(run.timeline) == (
+            "order-2  lost   w1: acknowledged, killed before the effect\n"
+            "order-3  stuck  still in the queue\n"
+            "1 went well: order-1"
+        )
+        assert front.finish().judged == run.judged, "a second call gives the same"
+
+
+def test_a_client_wants_an_order_once_however_often_it_was_sent(session: Session) -> None:
+    with Front(session, SHOP.path, app="") as front:
+        front.send("order-1")
+        front.send("order-1")
+        front.start_worker()
+        front.work_off()
+        run = front.finish()
+        assert (run.judged.sent, run.judged.duplicated) == (1, ("order-1",))
+        with pytest.raises(LabError, match="kept nothing to draw"):
+            _ = run.timeline
+
+
 def test_bad_input_to_the_solution_is_the_clients_mistake(solved: Front) -> None:
     assert solved.api is not None
     url = f"{solved.api.url}/orders"

@@ -16,9 +16,11 @@ from labapp.faults import (
     charge_of,
     crash_broker,
     cut_off,
+    duplicate,
     kill_child,
     kill_worker,
     pause,
+    slow_partner,
     stop,
 )
 from labapp.lab import orders
@@ -167,6 +169,44 @@ def test_the_timeline_tells_what_happened_word_for_word(stack: Stack, name: str)
         run = conduct(session, plan)
     assert repr(run.timeline) == STORIES[name]
     assert "<desc>order-" in run.timeline._repr_svg_()
+
+
+COPIES: dict[str, tuple[Fault, int, str]] = {
+    "published again, side by side": (
+        duplicate("published", after=charge_of("order-3")),
+        2,
+        """\
+order-3  duplicated  w1: effect, acknowledged | queued again | w1: effect, acknowledged
+3 went well: order-1, order-2, order-4""",
+    ),
+    "redelivered to the only one with room": (
+        duplicate("redelivered", after=charge_of("order-3")),
+        1,
+        """\
+order-3  duplicated  w1: effect, acknowledged | an hour passes | redelivered | \
+w2: effect, acknowledged
+3 went well: order-1, order-2, order-4""",
+    ),
+    "two slow ones, redelivered to another worker": (
+        slow_partner(minutes=90, before=[charge_of("order-3"), charge_of("order-4")]),
+        2,
+        """\
+order-3, order-4  duplicated  w1: effect, acknowledged | an hour passes | redelivered | \
+w2: effect, acknowledged
+2 went well: order-1, order-2""",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_copies_that_end_at_once_have_one_story(stack: Stack, name: str) -> None:
+    fault, concurrency, told = COPIES[name]
+    settings = LATE | {"worker_prefetch_multiplier": 1}
+    worker = WorkerSettings(concurrency, settings=settings)
+    plan = Plan(SHOP, "shop.charge", orders(4), worker, fault, drawing=True, deadline=40.0)
+    with Session(stack) as session:
+        run = conduct(session, plan)
+    assert repr(run.timeline) == told
 
 
 def test_every_step_of_a_worker_is_known_by_its_connection(stack: Stack) -> None:

@@ -27,6 +27,7 @@ from labapp.checker.history import (
 )
 from labapp.views.timeline import Timeline
 from labapp.views.timeline_tasks import tale
+from labapp.views.timeline_text import passing
 
 STARTED = [*sent(["order-1"]), WorkerStarted(0.1, "w1")]
 FETCHED = [*STARTED, Mark(1.0, "order-1", "fetched", "w1")]
@@ -93,6 +94,37 @@ order-1  duplicated  w1: effect, cut off | an hour passes | redelivered | w2: ef
         """\
 order-1  duplicated  w1: effect, acknowledged | an hour passes | redelivered | \
 w1: effect, acknowledged""",
+    ),
+    "handed out again to whoever asks first": (
+        [
+            *STARTED,
+            Mark(1.0, "order-1", "fetched", "w1"),
+            TimeTravel(1.1, 3601.0),
+            Restored(1.1, ("order-1",)),
+            WorkerStarted(1.2, "w2"),
+            Mark(1.3, "order-1", "redelivered", "w2"),
+            *done("order-1", 1.4, "w2"),
+            *done("order-1", 2.0, "w1")[1:],
+        ],
+        """\
+order-1  duplicated  w1: effect, acknowledged | an hour passes | redelivered | \
+w1 or w2: effect, acknowledged""",
+    ),
+    "handed out again, and only one worker has room": (
+        [
+            *sent(orders(1)),
+            WorkerStarted(0.1, "w1", room=1),
+            Mark(1.0, "order-1", "fetched", "w1"),
+            TimeTravel(1.1, 5400.0),
+            Restored(1.1, ("order-1",)),
+            WorkerStarted(1.2, "w2", room=1),
+            Mark(1.3, "order-1", "redelivered", "w2"),
+            *done("order-1", 1.4, "w2"),
+            *done("order-1", 2.0, "w1")[1:],
+        ],
+        """\
+order-1  duplicated  w1: effect, acknowledged | 90 minutes pass | redelivered | \
+w2: effect, acknowledged""",
     ),
     "poison": (
         poison(10),
@@ -212,6 +244,44 @@ def test_an_early_acknowledgement_may_come_before_or_after_the_effect() -> None:
     assert told(1.25) == told(1.4) == told(1.1)
 
 
+@pytest.mark.parametrize("takers", [("w1", "w2"), ("w2", "w1"), ("w2", "w2"), ("w1", "w1")])
+def test_which_worker_took_a_copy_leaves_no_trace(takers: tuple[str, str]) -> None:
+    """Two orders come back; two workers have room for one more, or for both."""
+    events: list[Event] = [
+        *sent(orders(1, 2)),
+        WorkerStarted(0.1, "w1", room=3),
+        *(Mark(1.0, key, "fetched", "w1") for key in orders(1, 2)),
+        TimeTravel(1.1, 3600.0),
+        Restored(1.1, orders(1, 2)),
+        WorkerStarted(1.2, "w2", room=3),
+        *(Mark(1.3, key, "redelivered", "w2") for key in orders(1, 2)),
+    ]
+    for number, (key, worker) in enumerate(zip(orders(1, 2), takers, strict=True)):
+        events += done(key, 1.4 + number, worker) + done(key, 5.0 + number, "w1")[1:]
+    assert repr(Timeline(events)) == (
+        "order-1, order-2  duplicated  w1: effect, acknowledged | an hour passes | redelivered | "
+        "w1 or w2: effect, acknowledged"
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (60, "a minute passes"),
+        (3601, "an hour passes"),
+        (1799, "30 minutes pass"),
+        (5400, "90 minutes pass"),
+        (7201, "2 hours pass"),
+        (86400, "a day passes"),
+        (7.5, "8 s pass"),
+        (0.0, "0 s pass"),
+        (100, "100 s pass"),
+    ],
+)
+def test_time_is_told_in_round_numbers(seconds: float, told: str) -> None:
+    assert passing(seconds) == told
+
+
 @given(st.data())
 def test_two_copies_side_by_side_have_one_text_in_whatever_order_they_end(
     data: st.DataObject,
@@ -239,6 +309,8 @@ def test_two_copies_side_by_side_have_one_text_in_whatever_order_they_end(
     assert repr(Timeline(events)) == (
         "order-1  duplicated  w1: effect, acknowledged | queued again | w1: effect, acknowledged"
     )
+    tries = [one for delivery in tale(events).tasks[0].deliveries for one in delivery.tries]
+    assert all(one.effect and one.answered and one.effect < one.answered for one in tries)
 
 
 def test_who_made_an_attempt_is_told_by_the_messages_not_by_the_order_of_attempts() -> None:
