@@ -1,7 +1,7 @@
 # Everything a person or CI does here, by name. `make` alone shows the list.
 PYTHON ?= python3
 UV ?= uv
-JOBS ?= 2
+JOBS ?= 3
 JUNIT ?= build/junit.xml
 NB ?=
 RUNS ?= 20
@@ -20,7 +20,7 @@ venv: ## set up only: the virtual environment in .venv, from requirements.lock
 lab: venv ## set up, start everything and open JupyterLab; Ctrl-C stops all of it
 	@$(BIN)/lab up
 
-test: venv ## all tests, notebooks included (NB=02: one stage; JUNIT=FILE; JOBS=2)
+test: venv ## all tests, notebooks included (NB=02: one stage; JUNIT=FILE; JOBS=3)
 ifeq ($(strip $(NB)),)
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest tests notebooks -n $(JOBS) --dist loadfile --junit-xml=$(JUNIT)
