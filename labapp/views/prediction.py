@@ -119,11 +119,21 @@ class Outcome:
         return f"You said: {self.said}. {mark}"
 
 
+_asked: dict[tuple[str, tuple[str, ...]], Prediction] = {}
+
+
 def predict(question: str, options: Sequence[str]) -> Prediction:
     """Ask for a guess before an experiment.
+
+    Who chooses an option selects its cell, and the next Shift+Enter runs that cell once more.  So
+    the same question, asked again in one kernel, is the one that was asked before, with its guess.
 
     Args:
         question: what is asked.
         options: the possible answers, each once.
+
+    Raises:
+        LabError: there are too few options, or one twice.
     """
-    return Prediction(question, options)
+    asked = Prediction(question, options)
+    return _asked.setdefault((question, asked.options), asked)

@@ -17,6 +17,21 @@ QUESTION, OPTIONS = "Which orders are lost?", ["none", "order-3", "order-4"]
 TEXTS = st.lists(st.text(min_size=1), min_size=2, unique=True)
 
 
+@pytest.fixture(autouse=True)
+def _a_new_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labapp.views.prediction._asked", {})
+
+
+def test_a_cell_that_is_run_again_keeps_the_guess() -> None:
+    """Choosing selects the cell, and Shift+Enter runs it again."""
+    predict(QUESTION, OPTIONS).guess = "none"
+    again = predict(QUESTION, OPTIONS)
+    assert again.guess == "none"
+    assert repr(again.was("order-4")) == "You said: none. It was: order-4."
+    assert predict(QUESTION, [*OPTIONS, "all"]).guess is None, "another question"
+    assert predict("And which twice?", OPTIONS).guess is None
+
+
 def test_without_a_guess_it_says_so() -> None:
     assert repr(predict(QUESTION, OPTIONS).was("order-4")) == "You did not say. It was: order-4."
 
