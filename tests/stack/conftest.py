@@ -29,9 +29,15 @@ class Lab:
 
     def __call__(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
+        return self.run(*LAB, *arguments, **env)
+
+    def run(
+        self, *program: str, cwd: Path | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run any program to its end, in the lab's folder or another, with the lab's variables."""
         return subprocess.run(
-            [*LAB, *arguments],
-            cwd=self.folder,
+            program,
+            cwd=cwd or self.folder,
             env=self.env | env,
             capture_output=True,
             text=True,

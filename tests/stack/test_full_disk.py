@@ -6,7 +6,6 @@ kernel allows it.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from labapp.stack.space import FOR_A_LAB
 from labapp.stack.testing import LAB
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from conftest import Lab
@@ -59,15 +59,7 @@ def on_a_small_disk(
     lab: Lab, folder: Path, size: int, *program: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, with a disk of so many bytes in this folder."""
-    return subprocess.run(
-        [*ON_A_SMALL_DISK, str(folder), str(size), *program],
-        cwd=PACKAGE_ROOT,
-        env=lab.env,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return lab.run(*ON_A_SMALL_DISK, str(folder), str(size), *program, cwd=PACKAGE_ROOT)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -38,15 +37,7 @@ def _forbidden(lab: Lab) -> Iterator[Lab]:
     ["up --headless", "up --detach --headless", "status", "down", "logs", "check 02", "doctor"],
 )
 def test_a_folder_in_which_another_user_has_a_lab(forbidden: Lab, command: str) -> None:
-    done = subprocess.run(
-        [*AS_ANYBODY, *LAB, *command.split()],
-        cwd=forbidden.folder,
-        env=forbidden.env,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = forbidden.run(*AS_ANYBODY, *LAB, *command.split())
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stderr.splitlines() == [
         f"lab: the lab in {forbidden.home} is another user's",
@@ -79,20 +70,9 @@ for _ in range(3):
 
 def test_two_who_crash_workers_at_the_same_time_do_not_see_each_other(lab: Lab) -> None:
     lab.up()
-
-    def work(_: int) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", WORK],
-            cwd=PACKAGE_ROOT,
-            env=lab.env,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
+    command = (sys.executable, "-c", WORK)
     with ThreadPoolExecutor() as both:
-        one, other = both.map(work, range(2))
+        one, other = both.map(lambda _: lab.run(*command, cwd=PACKAGE_ROOT), range(2))
     assert (one.returncode, other.returncode) == (0, 0), one.stderr + other.stderr
     assert one.stdout == other.stdout
     assert one.stdout.count("duplicated: order-3\n") == 3, one.stdout
