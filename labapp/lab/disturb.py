@@ -148,7 +148,7 @@ def await_word(field: Field, worker: StartedWorker) -> str:
     ``STAYS``."""
     deadline = time.monotonic() + WORD_DEADLINE
     while time.monotonic() < deadline:
-        said = field.nodes.verb(worker, "log", lines=LOG_LINES)["tail"]
+        said = field.log_of(worker, LOG_LINES)
         found = [word for word in (ENDS, STAYS) if word in said]
         if found:
             return found[0]
@@ -158,7 +158,7 @@ def await_word(field: Field, worker: StartedWorker) -> str:
 
 def await_end(field: Field, worker: StartedWorker) -> None:
     """Wait until the worker has ended by itself, and keep how."""
-    told = field.nodes.verb(worker, "log", lines=LOG_LINES)["tail"]
+    told = field.log_of(worker, LOG_LINES)
     why = next(line.partition(ENDS)[2] for line in told.splitlines() if ENDS in line)
     status = field.nodes.verb(worker, "wait", timeout=BACK_DEADLINE)["exit_status"]
     if status is None:

@@ -184,7 +184,11 @@ class Field:
         return clients
 
     def _keep_log(self, worker: StartedWorker) -> None:
-        self.run.logs.append(self.nodes.verb(worker, "log", lines=LOG_LINES)["tail"])
+        self.run.logs.append(self.log_of(worker, LOG_LINES))
+
+    def log_of(self, worker: StartedWorker, lines: int) -> str:
+        """The last lines of a worker's log."""
+        return str(self.nodes.verb(worker, "log", lines=lines)["tail"])
 
     def busy(self) -> set[str] | None:
         """Ids of the tasks that live workers run or have reserved; None where one is silent.

@@ -193,7 +193,7 @@ def await_shutdown(field: Field, worker: StartedWorker) -> str:
     """Wait until main has heard the signal; its word for the shutdown: Warm, Cold or Soft."""
     text = "Soft Shutdown" if worker.report["soft_shutdown"] else "shutdown (MainProcess)"
     field.nodes.verb(worker, "wait_log", text=text, timeout=STOP_DEADLINE)
-    tail = field.nodes.verb(worker, "log", lines=200)["tail"]
+    tail = field.log_of(worker, lines=200)
     return next(word for words, word in SHUTDOWNS.items() if words in tail)
 
 

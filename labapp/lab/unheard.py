@@ -78,7 +78,9 @@ def begin_unheard(field: Field, worker: StartedWorker) -> tuple[HeldRequest, ...
     field.nodes.verb(worker, "pause", children_only=True)
     field.publish()
     wanted = min(len(field.plan.work), worker.prefetch or len(field.plan.work))
-    wait_for(lambda: said(field, worker).count(RECEIVED) >= wanted, "main to fetch", DEADLINE)
+    wait_for(
+        lambda: field.log_of(worker, LOG_LINES).count(RECEIVED) >= wanted, "main to fetch", DEADLINE
+    )
     # at rest: what it had for the pool is written, since a pipe that can be written keeps it awake
     field.nodes.verb(worker, "pause", main_only=True, at_rest=True)
     field.nodes.verb(worker, "resume", children_only=True)
@@ -99,7 +101,7 @@ def await_pool(field: Field, worker: StartedWorker) -> bool:
     while time.monotonic() < deadline:
         if field.exit_status(worker) is not None:
             return False
-        tail = said(field, worker)
+        tail = field.log_of(worker, LOG_LINES)
         answered = tail.count(REPORT_ENDS) == asked and (not asked or tail.rstrip().endswith("}}"))
         if answered and tail.count(IN_JOIN) >= LOOKS:
             return True
@@ -129,8 +131,3 @@ def end(field: Field, worker: StartedWorker, waits: bool) -> None:
     else:
         field.run.outcomes.append((name, str(field.exit_status(worker)), "ended"))
         field.kill(worker, as_step="ended")
-
-
-def said(field: Field, worker: StartedWorker) -> str:
-    """The end of the worker's log."""
-    return str(field.nodes.verb(worker, "log", lines=LOG_LINES)["tail"])
