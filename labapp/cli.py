@@ -171,6 +171,26 @@ def node(host: str, port: int, log_folder: Path, default_app: str, default_path:
 
 
 @main.command()
+@click.argument("name")
+def container(name: str) -> None:
+    """Run one service of docker-compose.yml; the image's entry point."""
+    from labapp.stack.container import main as become
+
+    become(name)
+
+
+@main.command(hidden=True)
+@click.argument("fault")
+@click.argument("node", type=int, default=0)
+@click.option("--local", is_flag=True, help="Strike the process, as ever, not the container.")
+def outside(fault: str, node: int, local: bool) -> None:
+    """One experiment whose fault somebody else strikes (scripts/boundaries.py)."""
+    from labapp.lab.outside import run
+
+    run(fault, node, local=local)
+
+
+@main.command()
 @click.argument("stage")
 @click.option(
     "--answers",

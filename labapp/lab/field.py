@@ -137,7 +137,7 @@ class Field:
             lease=self.session.lease.name,
         )
         began = self.now()
-        worker = self.nodes.start(spec)
+        worker = self.nodes.start(spec, self._node(len(self.run.commands)))
         self.numbered[worker.name] = f"w{len(self.run.commands) + 1}"
         early = not worker.acks_late(self.plan.task)
         room = worker.prefetch if worker.fetches_ahead else 0
@@ -147,6 +147,10 @@ class Field:
         self.visibility_timeout = worker.visibility_timeout
         self.run.commands.append(spec.command())
         return worker
+
+    def _node(self, started: int = 0) -> int:
+        """On which node a worker is started, when so many have been."""
+        return self.nodes.place(self.plan.node + started)
 
     def _environment(self, settings: WorkerSettings) -> dict[str, str]:
         """What a worker is told; only the first one reaches the broker through the link."""
@@ -220,12 +224,13 @@ class Field:
 
     def own_broker(self, aof: bool) -> None:
         """Start a broker for this run alone, and use it from now on."""
-        self._own_broker = self.nodes.start_broker(self.session.lease.name, aof)
-        self.broker = Broker(f"{self._own_broker.url}/0")
+        self._own_broker = self.nodes.start_broker(self.session.lease.name, aof, self._node())
+        self.broker = Broker(self._own_broker.url)
         session = self.session
-        self._forwarder = EventForwarder(
-            self.broker.url, session.broker.url, session.lease.database
-        )
+        if self.broker.url != session.broker.url:
+            self._forwarder = EventForwarder(
+                self.broker.url, session.broker.url, session.lease.database
+            )
         self._inspect_anew()
 
     def kill_broker(self) -> None:
@@ -250,7 +255,8 @@ class Field:
 
     def open_link(self) -> None:
         """Open a link to the broker; the worker started first goes through it."""
-        self._link = self.nodes.open_link(self.session.lease.name, self.broker.url)
+        lease = self.session.lease.name
+        self._link = self.nodes.open_link(lease, self.broker.url, self._node())
 
     def set_link(self, way: Way, delay: float = 0.0) -> list[str]:
         """Cut, stall, slow down or mend the link; the broker's ends of what this hit."""

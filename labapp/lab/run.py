@@ -67,6 +67,7 @@ class Plan:
             MONITOR, and Celery's task events.  The verdict is the same.
         deadline: seconds that the queue may take to drain after the fault.
         expect: kinds of effect that each task owes the world, one of each.
+        node: which node runs its first worker (index); each further one is started on the next.
         supervised: whether somebody starts a worker again after the fault has ended the one there
             was; otherwise nobody does.
     """
@@ -83,6 +84,7 @@ class Plan:
     drawing: bool = False
     deadline: float = 20.0
     expect: tuple[Kind, ...] = (Kind.CHARGE,)
+    node: int = 0
     supervised: bool = True
 
 

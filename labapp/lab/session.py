@@ -34,14 +34,15 @@ class Session:
 
     Args:
         stack: the running stack.
+        nodes: the stack's nodes, where they are not to be reached as usual.
 
     Raises:
         LabError: a service of the stack does not answer, or all databases are in use.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, nodes: Nodes | None = None) -> None:
         self.stack = stack
-        self.nodes = Nodes(stack.node_urls, stack.control_token)
+        self.nodes = nodes or Nodes(stack.node_urls, stack.control_token)
         self.lease = self.nodes.lease()
         self.broker = Broker(stack.broker_url(self.lease.database))
         self.warm = not os.environ.get(COLD_STARTS)

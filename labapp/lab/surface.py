@@ -129,6 +129,7 @@ class Lab:
         survivor: bool = False,
         beside: WorkerSettings | None = None,
         countdown: float = 0.0,
+        node: int = 0,
         drawing: bool = False,
         deadline: float = 20.0,
         expect: str | Sequence[str] = Kind.CHARGE,
@@ -146,6 +147,7 @@ class Lab:
             survivor: whether a second, idle worker has to do the rescue, not a new one.
             beside: ``lab.worker(…)`` of another app on the same broker.
             countdown: seconds before which no task may run; time travels through most of them.
+            node: which node runs the first worker, from 0; each further one starts on the next.
             drawing: whether the history also gets the broker's steps and Celery's task events.
             deadline: seconds that the queue may take to drain.
             expect: kinds of effect that each task owes: "charge", "mail", "file", or several.
@@ -164,12 +166,21 @@ class Lab:
             survivor=survivor,
             beside=beside,
             countdown=countdown,
+            node=self._known_node(node),
             drawing=drawing,
             deadline=deadline,
             expect=expected(expect),
             supervised=supervised,
         )
         return conduct(self.session, plan)
+
+    def _known_node(self, number: int) -> int:
+        """The number.  Raises LabError where there is no such node."""
+        count = len(self.session.nodes.urls)
+        if not 0 <= number < count:
+            hint = f"nodes are numbered from 0 to {count - 1}" if count > 1 else "leave node= out"
+            raise LabError(f"there is no node {number}: this lab has {count}", hint=hint)
+        return number
 
     def matrix(
         self,

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from labapp.errors import LabError
 from labapp.node.link import Way
 from labapp.node.workers import WorkerSpec
 from labapp.stack.control import ControlClient, Gone, refusal
@@ -68,21 +69,24 @@ class StartedWorker:
         return not self.report["disable_prefetch"]
 
 
-class Lease:
-    """An open connection to a node, by which the node knows that this process lives.
+class NodeLease:
+    """An open connection to one node, by which the node knows that this process lives.
 
     Args:
         url: the node's address.
         token: control token.
+        asked: what it is asked for: "name" and "database", where another node gave them out
+            already, or databases to "avoid".
 
     Raises:
         Gone: the node does not answer.
+        LabError: it has no such database to give.
     """
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, **asked: str) -> None:
         self._client = httpx.Client(timeout=httpx.Timeout(10.0, read=None), trust_env=False)
         request = self._client.build_request(
-            "GET", f"{url}/lease", headers={"Authorization": f"Bearer {token}"}
+            "GET", f"{url}/lease", params=asked, headers={"Authorization": f"Bearer {token}"}
         )
         try:
             self._answer = self._client.send(request, stream=True)
@@ -125,6 +129,56 @@ class Lease:
         self._client.close()
 
 
+class Lease:
+    """One lease, held at every node: its name and its Redis database are the same at all of them.
+
+    A node that was started anew knows nothing of the leases of before; the others still do, and
+    so no database is given out twice as long as one node has been there throughout.
+
+    Args:
+        urls: the nodes' addresses.
+        token: control token.
+
+    Raises:
+        Gone: a node does not answer.
+        LabError: all databases are in use.
+    """
+
+    def __init__(self, urls: Sequence[str], token: str) -> None:
+        avoid: set[int] = set()
+        self._parts: list[NodeLease] = []
+        while not self._parts:
+            self._parts = self._held_by_all(urls, token, avoid)
+        self.name, self.database = self._parts[0].name, self._parts[0].database
+
+    def _held_by_all(self, urls: Sequence[str], token: str, avoid: set[int]) -> list[NodeLease]:
+        """A lease with each node; none, and one more to avoid, where one of them has it in use."""
+        first = NodeLease(urls[0], token, avoid=",".join(map(str, sorted(avoid))))
+        parts = [first]
+        try:
+            for url in urls[1:]:
+                found = NodeLease(url, token, name=first.name, database=str(first.database))
+                parts.append(found)
+        except BaseException as error:
+            for part in parts:
+                part.close()
+            if not isinstance(error, LabError) or isinstance(error, Gone):
+                raise
+            avoid.add(first.database)
+            return []
+        return parts
+
+    @property
+    def alive(self) -> bool:
+        """Whether every node still holds it."""
+        return all(part.alive for part in self._parts)
+
+    def close(self) -> None:
+        """End the lease: the nodes kill what they started under it."""
+        for part in self._parts:
+            part.close()
+
+
 @dataclass(frozen=True, slots=True)
 class StartedBroker:
     """A broker of a run's own: which node runs it, its name there, its address."""
@@ -147,7 +201,7 @@ class Nodes:
     """All nodes of the stack, as one.
 
     Args:
-        urls: their addresses; the first keeps the leases' databases.
+        urls: their addresses.
         token: control token.
     """
 
@@ -157,8 +211,8 @@ class Nodes:
         self._clients = [ControlClient("the node", url, token) for url in urls]
 
     def lease(self) -> Lease:
-        """A new lease with the first node."""
-        return Lease(self.urls[0], self._token)
+        """A new lease with all of them."""
+        return Lease(self.urls, self._token)
 
     def start(self, spec: WorkerSpec, node: int = 0) -> StartedWorker:
         """Start a worker and wait until it is ready.
@@ -169,6 +223,10 @@ class Nodes:
         spec = replace(spec, settings=dict(spec.settings), env=dict(spec.env))
         told = self._clients[node].call("POST", "/workers", asdict(spec))
         return StartedWorker(node, told["name"], told["pid"], told["report"])
+
+    def place(self, number: int) -> int:
+        """The node (index) for a worker of this number: they take turns."""
+        return number % len(self.urls)
 
     def workers(self) -> list[dict[str, Any]]:
         """Every worker of every node."""
@@ -198,7 +256,7 @@ class Nodes:
         return self._clients[worker.node].call("POST", f"/workers/{worker.name}/{name}", body)
 
     def start_broker(self, lease: str, aof: bool, node: int = 0) -> StartedBroker:
-        """A broker of a run's own beside the node's workers.
+        """A broker of a run's own beside the node's workers; its address holds for all nodes.
 
         Args:
             lease: whose end is its end.
@@ -206,7 +264,10 @@ class Nodes:
             node: which node (index).
         """
         told = self._clients[node].call("POST", "/brokers", {"lease": lease, "aof": aof})
-        return StartedBroker(node, told["name"], told["url"])
+        host = urlsplit(self.urls[node]).hostname
+        where = urlsplit(told["url"])
+        address = f"{where.netloc.rpartition('@')[0]}@{host}:{where.port}"
+        return StartedBroker(node, told["name"], where._replace(netloc=address, path="/0").geturl())
 
     def kill_broker(self, broker: StartedBroker) -> None:
         """Kill -9 a broker of a run's own; it has ended on return."""

@@ -36,12 +36,13 @@ class PrivateBroker:
         folder: for its configuration, data and log; deleted by ``close``.
         aof: whether it keeps what it is told in an append-only file.
         lease: whose end is its end.
+        host: address to listen on, the node's own.
 
     Raises:
         LabError: no server program is usable, or no port is free.
     """
 
-    def __init__(self, folder: Path, aof: bool, lease: str) -> None:
+    def __init__(self, folder: Path, aof: bool, lease: str, host: str = LOOPBACK) -> None:
         self.folder = folder
         self.lease = lease
         self._password = secrets.token_urlsafe(16)
@@ -50,7 +51,7 @@ class PrivateBroker:
             binary, _ = choose()
             folder.mkdir(parents=True)
             port, password = self._port.number, self._password
-            configuration = configure(folder, binary, port, password, aof=aof)
+            configuration = configure(folder, binary, port, password, aof=aof, host=host)
         except BaseException:
             self._port.release()
             raise

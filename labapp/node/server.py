@@ -30,6 +30,7 @@ from labapp.node.private_broker import PrivateBroker
 from labapp.node.warm import WarmStarts
 from labapp.node.workers import SCRATCH, Worker, WorkerSpec
 from labapp.stack.control import health, json_object, serve, token_guard
+from labapp.stack.ports import LOOPBACK
 from labapp.stack.processes import become_subreaper
 from labapp.stack.space import FOR_A_LOG, require_space
 from labapp.stack.state import mail_login
@@ -59,10 +60,12 @@ class Node:
         logs: folder of the workers' logs.
         broker_url: the broker's address, without a database.
         world_url: the world's address.
+        host: the address at which it, and the brokers of runs, listen.
     """
 
-    def __init__(self, logs: Path, broker_url: str, world_url: str) -> None:
+    def __init__(self, logs: Path, broker_url: str, world_url: str, host: str = LOOPBACK) -> None:
         self.logs = logs
+        self.host = host
         self.broker_url = broker_url.rstrip("/")
         self.broker_port = urlsplit(broker_url).port or 6379
         self.world_url = world_url
@@ -229,7 +232,8 @@ class Node:
         body = await json_object(request)
         name = secrets.token_hex(4)
         lease = self._held(str(body["lease"]))
-        broker = PrivateBroker(self.logs / f"{name}{SCRATCH}", bool(body["aof"]), lease)
+        folder = self.logs / f"{name}{SCRATCH}"
+        broker = PrivateBroker(folder, bool(body["aof"]), lease, self.host)
         self.brokers[name] = broker
         try:
             await broker.start()
@@ -312,13 +316,10 @@ class Node:
     async def lease(self, request: web.Request) -> web.StreamResponse:
         """``GET /lease``: a lease that lives as long as this answer's connection.
 
-        The first line tells the lease's name and its Redis database."""
-        name = secrets.token_hex(4)
-        database = min(set(DATABASES) - set(self.leases.values()), default=None)
-        if database is None:
-            raise LabError(
-                "all 63 sessions of this stack are in use", hint="shut down some kernels"
-            )
+        With ``?name=…&database=N`` the one that another node has given out; with ``?avoid=N,…``
+        a new one with none of these databases.  The first line tells its name and its database."""
+        name = request.query.get("name") or secrets.token_hex(4)
+        database = self._database(request.query.get("database"), request.query.get("avoid", ""))
         self.leases[name] = database
         try:
             response = web.StreamResponse()
@@ -328,6 +329,20 @@ class Node:
             return response
         finally:
             await asyncio.shield(self.end_lease(name))
+
+    def _database(self, wanted: str | None, avoid: str) -> int:
+        """The database wanted, or the first that is free.  Raises LabError where it is in use."""
+        free = set(DATABASES) - set(self.leases.values())
+        if wanted is not None:
+            if int(wanted) not in free:
+                raise LabError(f"database {wanted} is in use here")
+            return int(wanted)
+        free -= {int(number) for number in avoid.split(",") if number}
+        if not free:
+            raise LabError(
+                "all 63 sessions of this stack are in use", hint="shut down some kernels"
+            )
+        return min(free)
 
     async def end_lease(self, name: str) -> None:
         """Kill and reap every worker of this lease, then empty and free its database."""
@@ -476,7 +491,7 @@ def main(
     logs.mkdir(parents=True, exist_ok=True)
     forget_old_logs(logs)
     broker_url, world_url = address("LAB_BROKER_URL"), address("LAB_WORLD_URL")
-    node = Node(logs, broker_url, world_url)
+    node = Node(logs, broker_url, world_url, host)
     folder = Path(default_path).resolve()
     default = default_worker(default_app, folder, broker_url, world_url) if default_app else None
     serve(node.application(token, default), host, port, "node")

@@ -140,10 +140,19 @@ def inspect(path: Path, source: str) -> Binary | None:
     return Binary(path, match["engine"].title(), match["version"], source) if match else None
 
 
-def configure(home: Path, binary: Binary, port: int, password: str, *, aof: bool = True) -> Path:
+def configure(
+    home: Path,
+    binary: Binary,
+    port: int,
+    password: str,
+    *,
+    aof: bool = True,
+    host: str = LOOPBACK,
+) -> Path:
     """Write the broker's configuration, and make its data folder; returns the file.
 
-    Without ``aof`` (the append-only file) the broker keeps nothing beyond its own life.
+    Without ``aof`` (the append-only file) the broker keeps nothing beyond its own life.  With
+    another ``host`` it listens there: in a container, for workers of other containers.
 
     The password stands in the file, which only its owner may read, and not in the arguments.
     Each engine and major version keeps data of its own: an older one cannot read a newer one's.
@@ -151,7 +160,7 @@ def configure(home: Path, binary: Binary, port: int, password: str, *, aof: bool
     major = binary.version.split(".")[0]
     data = make_private(home / "broker" / f"{binary.engine.lower()}-{major}")
     lines = [
-        f"bind {LOOPBACK}",
+        f"bind {host}",
         f"port {port}",
         f"requirepass {password}",
         f"databases {DATABASES}",
@@ -167,10 +176,10 @@ def configure(home: Path, binary: Binary, port: int, password: str, *, aof: bool
     return path
 
 
-def is_ready(port: int, password: str, timeout: float) -> bool:
+def is_ready(port: int, password: str, timeout: float, host: str = LOOPBACK) -> bool:
     """True if PING is answered within `timeout` seconds (False also while data is loading)."""
     try:
-        return _ask(port, password, "PING", timeout) == b"+PONG\r\n"
+        return _ask(port, password, "PING", timeout, host) == b"+PONG\r\n"
     except OSError:
         return False
 
@@ -184,10 +193,26 @@ def subscribers(port: int, password: str, timeout: float) -> list[str]:
     return answer.decode(errors="replace").splitlines()[1:]
 
 
-def _ask(port: int, password: str, command: str, timeout: float) -> bytes:
+def identify(host: str, port: int, password: str, timeout: float = 2.0) -> tuple[str, str]:
+    """Engine and version of a broker that runs; empty where it does not answer.
+
+    Valkey calls itself Redis 7 as well, for old clients, and says its own version in a line of its
+    own.
+    """
+    try:
+        answer = _ask(port, password, "INFO server", timeout, host).decode(errors="replace")
+    except OSError:
+        return "", ""
+    for name, engine in (("valkey", "Valkey"), ("redis", "Redis")):
+        if found := re.search(rf"^{name}_version:(\S+)", answer, re.MULTILINE):
+            return engine, found[1]
+    return "", ""
+
+
+def _ask(port: int, password: str, command: str, timeout: float, host: str = LOOPBACK) -> bytes:
     """The answer to one command, in Redis's protocol; all of it, since QUIT ends the connection."""
     words = f"AUTH {password}\r\n{command}\r\nQUIT\r\n"
-    with socket.create_connection((LOOPBACK, port), timeout) as connection:
+    with socket.create_connection((host, port), timeout) as connection:
         connection.sendall(words.encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     return answer.removeprefix(b"+OK\r\n").removesuffix(b"+OK\r\n")

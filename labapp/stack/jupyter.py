@@ -20,10 +20,11 @@ BASE = "/"
 SETTINGS_FILE = Path("@jupyterlab/apputils-extension/notification.jupyterlab-settings")
 
 
-def command(root: Path, port: int) -> tuple[str, ...]:
-    """The arguments that start JupyterLab in `root`."""
+def command(root: Path, port: int, host: str = LOOPBACK) -> tuple[str, ...]:
+    """The arguments that start JupyterLab in `root`; another host only where its network is the
+    stack's own."""
     options = {
-        "ServerApp.ip": LOOPBACK,
+        "ServerApp.ip": host,
         "ServerApp.port": port,
         "ServerApp.port_retries": 0,
         "ServerApp.base_url": BASE,

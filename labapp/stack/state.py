@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -20,6 +22,8 @@ from labapp.stack.processes import is_alive
 
 STATE_FILE = "stack.json"
 VERSION = 1
+IN_CONTAINER = "LAB_CONTAINER"
+"""Environment variable that the image sets."""
 NOT_RUNNING = LabError("no lab is running here", hint="start it with `make lab` (or `lab up`)")
 
 
@@ -147,10 +151,53 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Stack | None:
     broker_url, world_url, node_urls, token = values
     url = urlsplit(broker_url)
     password = unquote(url.password or "")
-    broker = Broker(url.hostname or "redis", url.port or 6379, password, source="compose")
+    host, port = url.hostname or "redis", url.port or 6379
+    broker = Broker(host, port, password, source="compose")
     nodes = tuple(part.strip() for part in node_urls.split(",") if part.strip())
     mail_url = environ.get("LAB_MAIL_URL", "")
     return Stack(0, 0.0, broker, world_url, nodes, token, mail_url=mail_url)
+
+
+def located(stack: Stack) -> Stack:
+    """The stack with an address for each node, and with what its broker says of itself.
+
+    Raises:
+        LabError: no node runs.
+    """
+    from labapp.stack.broker import identify
+
+    nodes = tuple(found for url in stack.node_urls for found in each(url))
+    broker = stack.broker
+    engine, version = identify(broker.host, broker.port, broker.password)
+    return replace(stack, node_urls=nodes, broker=replace(broker, engine=engine, version=version))
+
+
+def container_environment() -> Mapping[str, str]:
+    """This process's environment; in a container also what its service was told, for those whom
+    `docker compose exec` starts beside it."""
+    if os.environ.get("LAB_BROKER_URL") or not os.environ.get(IN_CONTAINER):
+        return os.environ
+    from labapp.stack.container import STATE, read_secrets, shared
+
+    return {**os.environ, **shared(read_secrets(STATE))}
+
+
+def each(url: str) -> list[str]:
+    """One address of every host that the URL's name stands for: a compose service may be scaled.
+
+    Raises:
+        LabError: the name stands for none.
+    """
+    where = urlsplit(url.strip())
+    name, port = where.hostname or "", where.port or 80
+    try:
+        found = socket.getaddrinfo(name, port, socket.AF_INET, socket.SOCK_STREAM)
+    except OSError:
+        raise LabError(
+            f"there is no host {name!r}: no node runs", hint="look at `docker compose ps`"
+        ) from None
+    hosts = sorted({str(address[0]) for *_, address in found}, key=ip_address)
+    return [f"{where.scheme}://{host}:{port}" for host in hosts]
 
 
 def find_stack(start: Path | None = None) -> Stack:
@@ -162,9 +209,9 @@ def find_stack(start: Path | None = None) -> Stack:
     Raises:
         LabError: nothing runs here.
     """
-    described = from_environment()
+    described = from_environment(container_environment())
     if described is not None:
-        return described
+        return located(described)
     stack = load(lab_home(start))
     if stack is None or not stack.is_supervised_alive:
         raise LabError(NOT_RUNNING.message, NOT_RUNNING.hint)

@@ -136,19 +136,20 @@ def family(pid: int) -> list[int]:
 class OwnNode:
     """A node under a guard of its own, which a test may kill."""
 
-    def __init__(self, stack: Stack, folder: Path, *arguments: str) -> None:
+    def __init__(self, stack: Stack, folder: Path, *arguments: str, token: str = TOKEN) -> None:
         self.port = Port()
+        self.folder = folder
         self.log = folder / "node.log"
         broker = stack.broker_url(0).removesuffix("/0")
         env = environment(
             folder,
-            LAB_CONTROL_TOKEN=TOKEN,
+            LAB_CONTROL_TOKEN=token,
             LAB_BROKER_URL=broker,
             LAB_WORLD_URL=stack.world_url,
         )
         where = ("--port", str(self.port.number), "--logs", str(folder / "workers"))
         self.guarded = Guarded((*LAB, "node", *where, *arguments), self.log, env, folder)
-        self.nodes = Nodes([self.port.url], TOKEN)
+        self.nodes = Nodes([self.port.url], token)
         wait_until(self._answers, "the node to answer", PATIENCE, self.log)
 
     def _answers(self) -> bool:

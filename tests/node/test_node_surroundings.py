@@ -214,7 +214,7 @@ def test_a_worker_that_ends_with_its_broker_is_restarted_and_that_is_recorded(
     bench: Bench, broker: StartedBroker
 ) -> None:
     """It holds a message and waits for another: then kombu 5.7.0 ends it (docs/experiments.md)."""
-    env = bench.session.environment(bench.world.partner_url) | broker_environment(f"{broker.url}/0")
+    env = bench.session.environment(bench.world.partner_url) | broker_environment(broker.url)
     worker = bench.start(env=env, restart=True, settings={"task_acks_late": True})
     pid = worker.pid
     held = hold_on(bench, env, "order-1")

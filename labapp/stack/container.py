@@ -1,0 +1,206 @@
+"""One service of the lab in a container: ``lab container NAME`` is the image's entry point.
+
+In compose there is no supervisor: each service is a container of its own, and docker-compose.yml
+says which.  What they share is the project's folder, mounted at /lab, and a folder for what is kept
+(/state): the secrets, which the first start makes, and the broker's configuration and data.
+
+Used by ``labapp.cli`` and the Dockerfile; may depend on the rest of ``labapp.stack``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from labapp.errors import LabError
+from labapp.stack import flower, jupyter
+from labapp.stack.broker import Binary, configure
+from labapp.stack.home import make_private, write_private
+from labapp.stack.services import SHOP_FOLDER
+from labapp.stack.space import require_space
+
+PROJECT, STATE = Path("/lab"), Path("/state")
+"""Where compose mounts the project and what is kept."""
+RUN = Path("/run/lab")
+"""Where Flower's socket is: a volume that only Flower and JupyterLab share."""
+STAMP = Path(sys.prefix) / "built-from"
+"""What the image's labapp was built from, as `fingerprint` has it."""
+REDIS, WORLD, WORKER = "redis", "world", "worker"
+"""Names of the services, by which they find each other."""
+REDIS_PORT, WORLD_PORT, MAIL_PORT, NODE_PORT, JUPYTER_PORT = 6379, 7001, 7025, 7000, 8888
+ANYWHERE = "0.0.0.0"  # noqa: S104  on the networks of the stack; compose publishes one port only
+SECRETS = ("LAB_CONTROL_TOKEN", "LAB_BROKER_PASSWORD", "LAB_JUPYTER_TOKEN", "LAB_FLOWER_PASSWORD")
+ROOM = 50_000_000
+"""Bytes that the kept folder must have free."""
+
+
+def main(name: str) -> None:
+    """Become this service; returns only for ``init``.
+
+    Raises:
+        LabError: it cannot start; the message says why.
+    """
+    if name == "init":
+        prepare()
+        return
+    if name not in SERVICES:
+        raise LabError(f"there is no service {name!r}", hint=f"one of: init, {', '.join(SERVICES)}")
+    require_same_version(PROJECT, STAMP)
+    found = read_secrets(STATE)
+    command, more = SERVICES[name](found)
+    environment = {k: v for k, v in os.environ.items() if k not in SECRETS}
+    os.execvpe(command[0], command, environment | shared(found) | more)  # noqa: S606  no shell
+
+
+# The first start
+
+
+def prepare() -> None:
+    """Make the secrets and the broker's configuration, where they are not there yet.
+
+    Raises:
+        LabError: the folder is another user's, or the disk is full.
+    """
+    require_own(PROJECT)
+    require_space(STATE, ROOM)
+    require_same_version(PROJECT, STAMP)
+    path = STATE / "secrets.env"
+    if not path.exists():
+        write_private(path, "".join(f"{name}={secrets.token_hex(24)}\n" for name in SECRETS))
+    password = read_secrets(STATE)["LAB_BROKER_PASSWORD"]
+    binary = Binary(Path("redis-server"), "Redis", "8", "compose")
+    configure(STATE, binary, REDIS_PORT, password, host=ANYWHERE)
+    print("lab: secrets and configuration are there")
+
+
+def require_own(project: Path) -> None:
+    """Raises LabError where this process's user may not write the project: the host's has another
+    uid."""
+    if os.access(project, os.W_OK):
+        return
+    owner = project.stat()
+    raise LabError(
+        f"the project's folder belongs to uid {owner.st_uid}, and the lab runs as {os.getuid()}",
+        hint=f"printf 'LAB_UID={owner.st_uid}\\nLAB_GID={owner.st_gid}\\n' >> .env, then again",
+    )
+
+
+def read_secrets(state: Path) -> dict[str, str]:
+    """Name → value.
+
+    Raises:
+        LabError: there is no such file, or it lacks one.
+    """
+    try:
+        lines = (state / "secrets.env").read_text().splitlines()
+    except OSError:
+        lines = []
+    found = dict(line.partition("=")[::2] for line in lines if "=" in line)
+    if missing := [name for name in SECRETS if not found.get(name)]:
+        raise LabError(
+            f"compose/state/secrets.env lacks {', '.join(missing)}",
+            hint="delete the file and run `docker compose up`: the service `init` makes a new one",
+        )
+    return {name: found[name] for name in SECRETS}
+
+
+# One version
+
+
+def fingerprint(folder: Path) -> str:
+    """What decides whether an image fits a project: its sources of labapp, and its lock."""
+    found = hashlib.sha256()
+    for path in _sources(folder):
+        found.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()
+
+
+def _sources(folder: Path) -> Iterator[Path]:
+    yield folder / "requirements.lock"
+    yield from sorted((folder / "labapp").rglob("*.py"))
+
+
+def require_same_version(project: Path, stamp: Path) -> None:
+    """Raises LabError where the image was built from other sources than those of the project."""
+    if not stamp.exists() or fingerprint(project) != stamp.read_text().strip():
+        raise LabError(
+            "this image was built from another version of the project",
+            hint="`docker compose build`, then `docker compose up`",
+        )
+
+
+# The services
+
+
+def shared(found: Mapping[str, str]) -> dict[str, str]:
+    """What every service is told of the others."""
+    broker = f"redis://:{found['LAB_BROKER_PASSWORD']}@{REDIS}:{REDIS_PORT}"
+    return {
+        "LAB_CONTROL_TOKEN": found["LAB_CONTROL_TOKEN"],
+        "LAB_BROKER_URL": broker,
+        "LAB_WORLD_URL": f"http://{WORLD}:{WORLD_PORT}",
+        "LAB_MAIL_URL": f"smtp://{WORLD}:{MAIL_PORT}",
+        "LAB_NODE_URLS": f"http://{WORKER}:{NODE_PORT}",
+    }
+
+
+Told = tuple[tuple[str, ...], dict[str, str]]
+"""A command, and what its environment has beside `shared`."""
+
+
+def _world(_: Mapping[str, str]) -> Told:
+    ports = ("--port", str(WORLD_PORT), "--smtp-port", str(MAIL_PORT))
+    history = make_private(STATE / "world") / "effects.jsonl"
+    return ("lab", "world", "--host", ANYWHERE, *ports, "--history", str(history)), {}
+
+
+def _node(_: Mapping[str, str]) -> Told:
+    where = ("--host", ANYWHERE, "--port", str(NODE_PORT), "--logs", "/tmp/workers")  # noqa: S108
+    live = ("--default-app", "shop", "--default-path", str(PROJECT / SHOP_FOLDER))
+    return ("lab", "node", *where, *live), {}
+
+
+def _flower(found: Mapping[str, str]) -> Told:
+    socket = RUN / "flower.sock"
+    socket.unlink(missing_ok=True)  # of a container that was killed
+    database = f"{shared(found)['LAB_BROKER_URL']}/0"
+    return flower.command(str(socket)), flower.environment(database, found["LAB_FLOWER_PASSWORD"])
+
+
+def _lab(found: Mapping[str, str]) -> Told:
+    home = make_private(STATE / "lab")
+    told = jupyter.environment(home, found["LAB_JUPYTER_TOKEN"])
+    password, icon = found["LAB_FLOWER_PASSWORD"], home / "jupyter" / "flower.svg"
+    jupyter.configure(home, flower.proxied(str(RUN / "flower.sock"), password, icon))
+    database, world = f"{shared(found)['LAB_BROKER_URL']}/0", shared(found)["LAB_WORLD_URL"]
+    print(f"lab: open {jupyter.address(published_port(), found['LAB_JUPYTER_TOKEN'])}", flush=True)
+    return jupyter.command(PROJECT, JUPYTER_PORT, ANYWHERE), {
+        **told,
+        "CELERY_BROKER_URL": database,
+        "CELERY_RESULT_BACKEND": database,
+        "PARTNER_URL": f"{world}/live",
+        "MAIL_URL": f"smtp://live:lab@{WORLD}:{MAIL_PORT}",
+    }
+
+
+def published_port() -> int:
+    """The port of the host at which compose publishes JupyterLab."""
+    return int(os.environ.get("LAB_PORT") or JUPYTER_PORT)
+
+
+SERVICES: dict[str, Callable[[Mapping[str, str]], Told]] = {
+    "world": _world,
+    "node": _node,
+    "flower": _flower,
+    "lab": _lab,
+}
+"""Service → how its command and its environment are made."""
+
+
+if __name__ == "__main__":  # the Dockerfile's: --stamp FOLDER FILE
+    _, folder, file = sys.argv[1:]
+    Path(file).write_text(fingerprint(Path(folder)) + "\n")
