@@ -1,7 +1,8 @@
 # Everything a person or CI does here, by name. `make` alone shows the list.
 PYTHON ?= python3
 UV ?= uv
-JOBS ?= 3
+JOBS ?= 4
+SPREAD := --dist loadfile --no-loadscope-reorder
 JUNIT ?= build/junit.xml
 NB ?=
 RUNS ?= 20
@@ -9,10 +10,10 @@ TESTS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab test lint outputs bench flaky lock format clean
+.PHONY: help venv lab test test-compose lint outputs bench flaky lock format clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: ## set up only: the virtual environment in .venv, from requirements.lock
 	@$(PYTHON) scripts/setup_venv.py
@@ -20,13 +21,16 @@ venv: ## set up only: the virtual environment in .venv, from requirements.lock
 lab: venv ## set up, start everything and open JupyterLab; Ctrl-C stops all of it
 	@$(BIN)/lab up
 
-test: venv ## all tests, notebooks included (NB=02: one stage; JUNIT=FILE; JOBS=3)
+test: venv ## all tests, notebooks included (NB=02: one stage; JUNIT=FILE; JOBS=4)
 ifeq ($(strip $(NB)),)
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest tests notebooks -n $(JOBS) --dist loadfile --junit-xml=$(JUNIT)
+	$(BIN)/pytest tests notebooks --ignore tests/compose -n $(JOBS) $(SPREAD) --junit-xml=$(JUNIT)
 else
 	$(BIN)/pytest notebooks --stage $(NB) --junit-xml=$(JUNIT)
 endif
+
+test-compose: venv ## the compose stack: images built, brought up, notebooks run inside, taken down
+	$(BIN)/pytest tests/compose --junit-xml=$(JUNIT)
 
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check .

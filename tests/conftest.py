@@ -18,6 +18,8 @@ from labapp.stack.testing import RUN_MARK, headless_stack, wait_until
 RUN = (RUN_MARK, secrets.token_hex(8))  # inherited by whatever the tests start
 ROOT = Path(__file__).parent.parent
 GONE_SECONDS = 5.0
+LONGEST = ("test_flips", "test_answers", "test_order", "test_renamed_answers", "test_lab_verdicts")
+"""Files that take minutes.  A file belongs to one test process, so these have to begin first."""
 
 # The same cases on each run and no time limits: a push must not turn red because a draw was
 # unlucky or a neighbour busy.  To explore further: more examples, without `derandomize`.
@@ -25,6 +27,11 @@ settings.register_profile(
     "lab", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("lab")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; xdist keeps the order (`make test` tells it to)."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 class LeftOvers:

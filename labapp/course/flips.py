@@ -1,7 +1,8 @@
 """The proof that a lesson checks something: flip the one setting of an experiment, see it red.
 
-Cuts a lesson into small notebooks, one per experiment: the lesson's setup cells and the
-experiment's own, outputs as stored. Depends on `labapp.course.notebooks`; runs nothing.
+Cuts a lesson into small notebooks, one per experiment: the lesson's setup cells, the experiment's
+own, flipped, and these once more as they stand; outputs as stored. Depends on
+`labapp.course.notebooks`; runs nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from labapp.errors import LabError
 
 # A lesson may run an experiment only where a flip is proven, or where the reader may play.
 RUN_CALL = "lab.run("
+CONTROL = "-as-it-stands"
+"""End of the id of a cell that runs once more, not flipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +75,22 @@ def _flip_of(name: str, cell: CodeCell) -> tuple[str, str]:
     return flip[0], flip[1]
 
 
-def cut_out(notebook: Node, experiment: Experiment, *, flip: bool) -> Node:
-    """A notebook of the lesson's setup cells and this experiment's, flipped or as it stands.
+def cut_out(notebook: Node, experiment: Experiment) -> Node:
+    """A notebook of the lesson's setup cells, this experiment's with the setting flipped, and the
+    same as they stand: the control, in the same kernel.
 
     Stored outputs are kept, so that nbval compares against what the lesson says.
     """
     mini = copy.deepcopy(notebook)
     own = {cell.number for cell in experiment.cells}
     kept = [c for c in code_cells(mini) if c.number in own or c.lab.get("setup")]
+    control = [copy.deepcopy(cell.node) for cell in kept if cell.number in own]
     for cell in kept:
-        if flip and cell.number in own:
+        if cell.number in own:
             cell.node.source = experiment.flipped(cell)
-    mini.cells = [cell.node for cell in kept]
+    for node in control:
+        node.id += CONTROL
+    mini.cells = [cell.node for cell in kept] + control
     return mini
 
 

@@ -2,39 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
-from answers import NOT_PASSING, WITH_EXERCISE, Wrong
+from answers import NOT_PASSING, ROOT, WITH_EXERCISE, Wrong
 
 from labapp.course.check import check
+from labapp.course.report import Report
 from labapp.course.stage import Stage
+from labapp.course.stages import STAGES
 from labapp.lab.session import COLD_STARTS
 from labapp.stack.state import Stack
 
+Checked = Callable[[Stage, Path], Report]
+
+
+@pytest.fixture(name="reports", scope="module")
+def _reports() -> dict[Path, Report]:
+    """The report of each folder of answers so far."""
+    return {}
+
+
+@pytest.fixture(name="checked")
+def _checked(lab_here: Stack, reports: dict[Path, Report]) -> Checked:
+    """What the check says of a folder of answers; each is checked once for all of these tests."""
+
+    def report(stage: Stage, answers: Path) -> Report:
+        if answers not in reports:
+            reports[answers] = check(stage, answers)
+        return reports[answers]
+
+    return report
+
 
 @pytest.mark.parametrize("stage", WITH_EXERCISE, ids=lambda stage: stage.number)
-def test_the_solution_survives_every_fault(stage: Stage, lab_here: Stack) -> None:
-    report = check(stage, "solutions")
+def test_the_solution_survives_every_fault(stage: Stage, checked: Checked) -> None:
+    report = checked(stage, ROOT / "solutions" / stage.folder)
 
     assert report.passed, f"the solution does not pass:\n{report!r}"
     assert list(report.outcomes) == [trial.name for trial in stage.trials]
 
 
 @pytest.mark.parametrize("answers", ["solutions", "exercises"])
-@pytest.mark.parametrize("stage", WITH_EXERCISE, ids=lambda stage: stage.number)
 def test_workers_started_by_the_command_line_give_the_same_report(
-    stage: Stage, answers: str, lab_here: Stack, monkeypatch: pytest.MonkeyPatch
+    answers: str, checked: Checked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forked = check(stage, answers)
+    stage = STAGES["02"]
+    folder = ROOT / answers / stage.folder
+    forked = checked(stage, folder)
     monkeypatch.setenv(COLD_STARTS, "1")
-    started = check(stage, answers)
+    started = check(stage, folder)
 
     assert started.outcomes == forked.outcomes
     assert repr(started) == repr(forked)
 
 
 @pytest.mark.parametrize("wrong", NOT_PASSING, ids=str)
-def test_a_wrong_answer_fails_as_is_written_beside_it(wrong: Wrong, lab_here: Stack) -> None:
-    report = check(wrong.stage, wrong.folder)
+def test_a_wrong_answer_fails_as_is_written_beside_it(wrong: Wrong, checked: Checked) -> None:
+    report = checked(wrong.stage, wrong.folder)
 
     failed = wrong.stage.failed(report.outcomes)
     assert report.diagnosis is not None, f"{wrong} passes"

@@ -1,6 +1,7 @@
 """Every experiment of every lesson turns red when its one setting is flipped, and for that reason.
 
-The small notebooks of one lesson, flipped and as they stand, run in one pytest process.
+The small notebooks of one lesson run in one pytest process. In each the experiment runs flipped,
+then as it stands.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pytest
 from nbformat.v4 import new_notebook
 from nbruns import ROOT, Item, Run, cell, run_nbval, write
 
-from labapp.course.flips import Experiment, cut_out, experiments, stray_runs
+from labapp.course.flips import CONTROL, Experiment, cut_out, experiments, stray_runs
 from labapp.course.notebooks import code_cells, notebooks_in, read
 from labapp.errors import LabError
 
@@ -32,7 +33,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """How its small notebooks are called."""
+        """How its small notebook is called."""
         return f"{self.lesson.stem}--{self.experiment.name}"
 
 
@@ -41,18 +42,26 @@ def cases(lessons: Iterable[Path]) -> list[Case]:
     return [Case(lesson, one) for lesson in lessons for one in experiments(read(lesson))]
 
 
-def write_minis(folder: Path, case: Case) -> None:
-    """The experiment as it stands, and flipped."""
-    for suffix, flip in (("asis", False), ("flipped", True)):
-        mini = cut_out(read(case.lesson), case.experiment, flip=flip)
-        nbformat.write(mini, folder / f"{case.name}--{suffix}.ipynb")
+def write_mini(folder: Path, case: Case) -> None:
+    """The experiment flipped, and as it stands."""
+    nbformat.write(cut_out(read(case.lesson), case.experiment), folder / f"{case.name}.ipynb")
 
 
-def own_cells(case: Case) -> set[str]:
-    """nbval's names of the experiment's cells in the small notebook."""
-    mini = code_cells(cut_out(read(case.lesson), case.experiment, flip=False))
-    own = {cell.node.id for cell in case.experiment.cells}
+def own_cells(case: Case, suffix: str = "") -> set[str]:
+    """nbval's names of the experiment's cells in the small notebook: flipped, or the control's."""
+    own = {cell.node.id + suffix for cell in case.experiment.cells}
+    mini = code_cells(cut_out(read(case.lesson), case.experiment))
     return {f"Cell {cell.number}" for cell in mini if cell.node.id in own}
+
+
+def split(run: Run, case: Case) -> tuple[dict[str, Item], dict[str, Item]]:
+    """The items of a small notebook: up to the flipped experiment, and its control."""
+    items, control = run.of(case.name), own_cells(case, CONTROL)
+    assert control <= items.keys()
+    return (
+        {name: item for name, item in items.items() if name not in control},
+        {name: item for name, item in items.items() if name in control},
+    )
 
 
 def complaint(items: Mapping[str, Item], own: set[str]) -> str:
@@ -85,21 +94,22 @@ def _run(case: Case, runs: dict[Path, Run], tmp_path_factory: pytest.TempPathFac
         folder = tmp_path_factory.mktemp("flips")
         for one in CASES:
             if one.lesson == case.lesson:
-                write_minis(folder, one)
+                write_mini(folder, one)
         runs[case.lesson] = run_nbval(folder, f"--kernel-cwd={case.lesson.parent}")
     return runs[case.lesson]
 
 
 @all_cases
 def test_an_experiment_alone_is_green(run: Run, case: Case) -> None:
-    red = [item for item in run.of(f"{case.name}--asis").values() if item.outcome != "passed"]
+    """Without what the lesson ran before it, and after its own flip."""
+    red = [item for item in split(run, case)[1].values() if item.outcome != "passed"]
     if red:
         pytest.fail(f"{red[0].name}: {red[0].why}\n{red[0].text}", pytrace=False)
 
 
 @all_cases
 def test_a_flipped_experiment_is_red_by_comparison(run: Run, case: Case) -> None:
-    said = complaint(run.of(f"{case.name}--flipped"), own_cells(case))
+    said = complaint(split(run, case)[0], own_cells(case))
     if said:
         pytest.fail(said, pytrace=False)
 
@@ -136,12 +146,13 @@ def test_machinery_tells_a_proof_from_a_crash_and_from_nothing(tmp_path: Path) -
     folder = tmp_path / "minis"
     folder.mkdir()
     for case in (proof, nothing, crash, asserts):
-        write_minis(folder, case)
+        write_mini(folder, case)
     run = run_nbval(folder, "--no-stack")
 
     def said(case: Case) -> str:
-        assert run.red(f"{case.name}--asis") == {}, run.output
-        return complaint(run.of(f"{case.name}--flipped"), own_cells(case))
+        flipped, control = split(run, case)
+        assert {item.outcome for item in control.values()} == {"passed"}, run.output
+        return complaint(flipped, own_cells(case))
 
     assert said(proof) == ""
     assert said(asserts) == ""
