@@ -90,9 +90,8 @@ def _row(engine: Engine, name: str, victim: int) -> tuple[str, ...]:
 
 
 def _short(verdict: str) -> str:
-    """The counts of a verdict, and whose charges they are."""
-    lines = [" ".join(line.split()) for line in verdict.splitlines()]
-    return "; ".join([*lines[:2], *lines[-1:]])
+    """What a verdict says of both guarantees."""
+    return "; ".join(" ".join(line.split()) for line in verdict.splitlines()[:2])
 
 
 class Engine:

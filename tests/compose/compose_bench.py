@@ -9,31 +9,40 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from labapp.stack.ports import Port
-from labapp.stack.testing import wait_until
 
 ROOT = Path(__file__).parents[2]
 UID = 1234
 """Owner of the copy where these tests run as root; otherwise they cannot choose."""
 OURS = ("init", "world", "worker", "flower", "lab")
 RUNNING = ("redis", "world", "worker", "flower", "lab")
-PATIENCE = 180.0
+IMAGE = "celery-crash-lab-under-test"
+FILES = ("docker-compose.yml", "scripts/boundaries.yml")
+PATIENCE = 300.0
 
 
 class Compose:
-    """`docker compose` in one folder, under a project name of its own."""
+    """`docker compose` in one folder, under a project name of its own.
 
-    def __init__(self, folder: Path, name: str) -> None:
+    Args:
+        folder: a copy of the project.
+        name: the compose project's.
+        files: compose files, if not docker-compose.yml alone.
+    """
+
+    def __init__(self, folder: Path, name: str, files: Sequence[str] = FILES[:1]) -> None:
         self.folder = folder
         self.uid = UID if os.geteuid() == 0 else os.geteuid()
         self.port = Port()
         self.env = {
             **os.environ,
             "COMPOSE_PROJECT_NAME": name,
+            "COMPOSE_FILE": os.pathsep.join(files),
+            "LAB_IMAGE": IMAGE,
             "LAB_UID": str(self.uid),
             "LAB_GID": str(self.uid),
             "LAB_PORT": str(self.port.number),
@@ -103,15 +112,3 @@ def run(
         timeout=timeout,
         check=False,
     )
-
-
-def wait_for_health(compose: Compose, service: str) -> None:
-    """All containers of this service are healthy."""
-
-    def healthy() -> bool:
-        found = compose.containers(service)
-        return bool(found) and all(
-            one["State"].get("Health", {}).get("Status") == "healthy" for one in found
-        )
-
-    wait_until(healthy, f"{service} to be healthy", PATIENCE)

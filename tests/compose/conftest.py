@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 
 import pytest
-from compose_bench import Compose, copy_of_the_project
+from compose_bench import FILES, IMAGE, ROOT, Compose, copy_of_the_project, run
 
 NAME = "lab-under-test"
 
@@ -17,13 +16,7 @@ def engine() -> None:
     """An engine and Compose; without them these tests cannot run, and say so."""
     if shutil.which("docker") is None:
         pytest.fail("there is no docker command here: these tests need an engine", pytrace=False)
-    done = subprocess.run(
-        ["docker", "version", "--format", "{{.Server.Version}}"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run(["docker", "version"], ROOT)
     if done.returncode:
         pytest.fail(f"the engine does not answer: {done.stderr.strip()}", pytrace=False)
 
@@ -32,10 +25,11 @@ def engine() -> None:
 def compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """The stack, built from the project as it is here, and up."""
     folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
-    made = Compose(folder, NAME)
+    made = Compose(folder, NAME, FILES)
     try:
         made.must("build", timeout=900)
         made.must("up", "--detach", "--wait")
         yield made
     finally:
         made.close()
+        run(["docker", "image", "rm", "--force", IMAGE], ROOT)

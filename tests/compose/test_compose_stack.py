@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from compose_bench import OURS, RUNNING, run
+from compose_bench import OURS, ROOT, RUNNING, run
 
 if TYPE_CHECKING:
     from compose_bench import Compose
@@ -120,7 +121,7 @@ def test_what_the_learner_edits_is_what_workers_import(compose: Compose) -> None
 
 
 def test_the_notebooks_pass_inside(compose: Compose) -> None:
-    command = ("pytest", "-q", "-p", "no:cacheprovider", "--no-stack", "notebooks")
+    command = ("pytest", "-q", "-p", "no:cacheprovider", "--no-stack", "-n", "2", "notebooks")
     assert " passed" in compose.inside(*command, LAB_ANSWERS="solutions")
 
 
@@ -133,6 +134,18 @@ def test_scaled_to_three_a_fault_hits_any_of_them(compose: Compose) -> None:
         assert all(TWICE in verdict for verdict in verdicts), verdicts
     finally:
         compose.must("up", "--detach", "--wait", "--scale", "worker=1")
+
+
+def test_containers_struck_from_outside_give_the_verdicts_that_the_docs_show(
+    compose: Compose,
+) -> None:
+    """The first victim of each fault; `python scripts/boundaries.py --write` does all of them."""
+    program = [sys.executable, "scripts/boundaries.py", "--victims", "1"]
+    done = run(program, compose.folder, compose.env, timeout=900)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    rows = [line for line in done.stdout.splitlines() if "| worker 1 |" in line]
+    assert len(rows) == 4
+    assert set(rows) <= set((ROOT / "docs/boundaries.md").read_text().splitlines())
 
 
 def test_status_says_what_it_is(compose: Compose) -> None:
