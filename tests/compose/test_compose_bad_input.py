@@ -7,7 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from compose_bench import UID, Compose, copy_of_the_project
+from compose_bench import UID, Compose, copy_of_the_project, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +55,26 @@ def test_a_project_of_another_user(other: Compose) -> None:
         f"lab: the project's folder belongs to uid {UID}, and the lab runs as 1500",
         f"printf 'LAB_UID={UID}\\nLAB_GID={UID}\\n' >> .env, then again",
     ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk(other: Compose) -> None:
+    state = other.folder / "compose" / "state"
+    kept = [path.name for path in state.iterdir() if path.is_dir()]
+    owner = f"uid={UID},gid={UID}"
+    run(["mount", "-t", "tmpfs", "-o", f"size=4m,{owner}", "tmpfs", str(state)], other.folder)
+    try:
+        for name in kept:
+            (state / name).mkdir()
+        done = other("up", "--detach", "--wait")
+        assert done.returncode != 0
+        said = said_by(other, "init")
+        assert len(said) == 2
+        assert said[0].startswith("lab: the disk is full: ")
+        assert "compose/state" in said[0]
+    finally:
+        other("down")
+        run(["umount", str(state)], other.folder)
 
 
 def test_a_service_without_the_secrets(other: Compose) -> None:
