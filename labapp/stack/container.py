@@ -13,13 +13,13 @@ import hashlib
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from labapp.errors import LabError
 from labapp.stack import flower, jupyter
 from labapp.stack.broker import Binary, configure
-from labapp.stack.home import make_private, write_private
+from labapp.stack.home import PACKAGE_ROOT, make_private, write_private
 from labapp.stack.services import SHOP_FOLDER
 from labapp.stack.space import require_space
 
@@ -28,7 +28,7 @@ PROJECT, STATE = Path("/lab"), Path("/state")
 RUN = Path("/run/lab")
 """Where Flower's socket is: a volume that only Flower and JupyterLab share."""
 STAMP = Path(sys.prefix) / "built-from"
-"""What the image's labapp was built from, as `fingerprint` has it."""
+"""What the image was built from: the `stamps` of that project."""
 REDIS, WORLD, WORKER = "redis", "world", "worker"
 """Names of the services, by which they find each other."""
 REDIS_PORT, WORLD_PORT, MAIL_PORT, NODE_PORT, JUPYTER_PORT = 6379, 7001, 7025, 7000, 8888
@@ -111,26 +111,37 @@ def read_secrets(state: Path) -> dict[str, str]:
 # One version
 
 
-def fingerprint(folder: Path) -> str:
-    """What decides whether an image fits a project: its sources of labapp, and its lock."""
+def stamps(project: Path) -> tuple[str, str]:
+    """What decides whether an image fits a project: its lock, and its sources of labapp."""
+    return (
+        fingerprint(project, [project / "requirements.lock"]),
+        fingerprint(project, sorted((project / "labapp").rglob("*.py"))),
+    )
+
+
+def fingerprint(folder: Path, files: Iterable[Path]) -> str:
+    """One line that changes with the names and the contents of these files."""
     found = hashlib.sha256()
-    for path in _sources(folder):
+    for path in files:
         found.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
     return found.hexdigest()
 
 
-def _sources(folder: Path) -> Iterator[Path]:
-    yield folder / "requirements.lock"
-    yield from sorted((folder / "labapp").rglob("*.py"))
-
-
 def require_same_version(project: Path, stamp: Path) -> None:
-    """Raises LabError where the image was built from other sources than those of the project."""
-    if not stamp.exists() or fingerprint(project) != stamp.read_text().strip():
-        raise LabError(
-            "this image was built from another version of the project",
-            hint="`docker compose build`, then `docker compose up`",
-        )
+    """Raises LabError where the image was built from other sources or another lock than the
+    project's.
+
+    Where labapp runs from the project itself (docker-compose.override.example.yml), only the lock
+    counts."""
+    counts = 1 if project == PACKAGE_ROOT else None
+    built = stamp.read_text().split() if stamp.exists() else []
+    if tuple(built[:counts]) == stamps(project)[:counts]:
+        return
+    other = "requirements.lock" if counts else "version of the project"
+    raise LabError(
+        f"this image was built from another {other}",
+        hint="`docker compose build`, then `docker compose up`",
+    )
 
 
 # The services
@@ -203,4 +214,4 @@ SERVICES: dict[str, Callable[[Mapping[str, str]], Told]] = {
 
 if __name__ == "__main__":  # the Dockerfile's: --stamp FOLDER FILE
     _, folder, file = sys.argv[1:]
-    Path(file).write_text(fingerprint(Path(folder)) + "\n")
+    Path(file).write_text("\n".join(stamps(Path(folder))) + "\n")

@@ -1,0 +1,140 @@
+"""What the other ways into the lab need of it: live reload, and a lab without JupyterLab."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from labapp.stack import guard, reload
+from labapp.stack.testing import wait_until
+
+# Writes its pid and that of a child which leaves its session, then does what the project says.
+PROGRAM = """
+import os, pathlib, runpy, subprocess, sys, time
+left = subprocess.Popen(["sleep", "600"], start_new_session=True)
+with open("told", "a") as file:
+    file.write(f"{os.getpid()} {left.pid}\\n")
+runpy.run_path("labapp/service.py")
+"""
+GOES_ON = "import time\ntime.sleep(600)\n"
+
+
+class Reloaded:
+    """A program under `reload.py`, in a project that consists of one service."""
+
+    def __init__(self, folder: Path) -> None:
+        self.service = folder / "labapp" / "service.py"
+        self.told = folder / "told"
+        stack = folder / "labapp" / "stack"
+        stack.mkdir(parents=True)
+        for module in (reload, guard):
+            shutil.copy(str(module.__file__), stack)
+        self.service.write_text(GOES_ON)
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", str(stack / "reload.py"), sys.executable, "-c", PROGRAM],
+                cwd=folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+
+    def starts(self) -> list[list[int]]:
+        """For each start the program's pid, and its child's."""
+        lines = self.told.read_text().splitlines() if self.told.exists() else []
+        return [[int(pid) for pid in line.split()] for line in lines]
+
+    def wait_starts(self, count: int) -> list[int]:
+        """The pids of the last start as soon as there were so many."""
+        wait_until(lambda: len(self.starts()) == count, f"start {count}", 15, self.log)
+        return self.starts()[-1]
+
+    def wait_says(self, text: str) -> None:
+        """Return as soon as this stands in the log."""
+        wait_until(lambda: text in self.log.read_text(), text, 15, self.log)
+
+    def close(self) -> None:
+        """End it, and with it all of its family."""
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def reloaded(tmp_path: Path) -> Iterator[Reloaded]:
+    """A program that goes on until its source changes."""
+    made = Reloaded(tmp_path)
+    yield made
+    made.close()
+
+
+def are_gone(pids: list[int]) -> bool:
+    """True if none of these processes is there, zombies aside."""
+    return not [pid for pid in pids if psutil.pid_exists(pid) and not is_zombie(pid)]
+
+
+def is_zombie(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_a_changed_source_starts_the_program_again(reloaded: Reloaded) -> None:
+    first = reloaded.wait_starts(1)
+    reloaded.service.write_text(GOES_ON + "# newer\n")
+    second = reloaded.wait_starts(2)
+    assert are_gone(first), "nothing is left of the former one, its wayward child included"
+    assert not are_gone(second)
+
+
+def test_a_new_source_and_a_deleted_one_are_changes(reloaded: Reloaded) -> None:
+    reloaded.wait_starts(1)
+    more = reloaded.service.with_name("more.py")
+    more.write_text("")
+    reloaded.wait_starts(2)
+    more.unlink()
+    reloaded.wait_starts(3)
+
+
+def test_a_mistake_waits_for_the_next_change(reloaded: Reloaded) -> None:
+    reloaded.wait_starts(1)
+    reloaded.service.write_text("this is no Python\n")
+    reloaded.wait_says("ended with exit status 1; waiting for a change of labapp")
+    assert "SyntaxError" in reloaded.log.read_text()
+    assert len(reloaded.starts()) == 2
+    reloaded.service.write_text(GOES_ON)
+    reloaded.wait_starts(3)
+    assert reloaded.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGKILL, 128 + signal.SIGKILL), (signal.SIGTERM, 143)]
+)
+def test_a_program_that_is_killed_is_the_end(
+    reloaded: Reloaded, number: signal.Signals, status: int
+) -> None:
+    pids = reloaded.wait_starts(1)
+    os.kill(pids[0], number)
+    assert reloaded.process.wait(15) == status
+    assert are_gone(pids)
+
+
+def test_term_ends_the_program_first(reloaded: Reloaded) -> None:
+    pids = reloaded.wait_starts(1)
+    reloaded.process.terminate()
+    assert reloaded.process.wait(15) == 128 + signal.SIGTERM
+    assert are_gone(pids)
+
+
+def test_kill_9_leaves_nothing_either(reloaded: Reloaded) -> None:
+    pids = reloaded.wait_starts(1)
+    reloaded.process.kill()
+    wait_until(lambda: are_gone(pids), "the end of the program", 15)
