@@ -49,12 +49,34 @@ def main() -> None:
     "--port", type=click.IntRange(1, 65535), help="JupyterLab's port; a free one if not given."
 )
 @click.option("--headless", is_flag=True, help="Broker, world and node only.")
-def up(detach: bool, no_browser: bool, port: int | None, headless: bool) -> None:
+@click.option(
+    "--without-jupyterlab",
+    is_flag=True,
+    help="All the rest, beside a JupyterLab of yours (Binder).",
+)
+@click.option("--base-url", metavar="PATH", help="Where that JupyterLab answers; / if not given.")
+def up(
+    detach: bool,
+    no_browser: bool,
+    port: int | None,
+    headless: bool,
+    without_jupyterlab: bool,
+    base_url: str | None,
+) -> None:
     """Start everything in this folder; Ctrl-C stops all of it."""
     from labapp.stack.home import lab_home, project_root
+    from labapp.stack.jupyter import BASE, base_path
     from labapp.stack.services import Options
 
-    options = Options(headless=headless, port=port or 0, browser=not no_browser)
+    if base_url and not without_jupyterlab:
+        raise LabError("--base-url is for --without-jupyterlab only", hint="leave it out")
+    options = Options(
+        headless=headless,
+        port=port or 0,
+        browser=not no_browser,
+        jupyterlab=not without_jupyterlab,
+        base=base_path(base_url or BASE),
+    )
     home, root = lab_home(), project_root()
     if detach:
         from labapp.stack.detach import up_detached as start
@@ -63,7 +85,8 @@ def up(detach: bool, no_browser: bool, port: int | None, headless: bool) -> None
     running = start(home, root, options, click.echo)
     if running is not None:
         click.echo(f"lab: already running here (pid {running.pid})")
-        click.echo(f"lab: open {running.jupyter_url}" if running.jupyter_url else "lab: headless")
+        url = running.jupyter_url
+        click.echo(f"lab: open {url}" if url else "lab: without JupyterLab")
 
 
 @main.command()

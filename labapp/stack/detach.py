@@ -60,6 +60,8 @@ def up_detached(home: Path, root: Path, options: Options, say: Say) -> Stack | N
 def _launch(home: Path, root: Path, options: Options, log: Path) -> subprocess.Popen[bytes]:
     arguments = ["--headless"] * options.headless + ["--no-browser"] * (not options.browser)
     arguments += ["--port", str(options.port)] if options.port else []
+    if not options.jupyterlab:
+        arguments += ["--without-jupyterlab", "--base-url", options.base]
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as output:
         return subprocess.Popen(

@@ -110,11 +110,13 @@ def remove_socket(path: str | Path | None) -> None:
 # The service
 
 
-def command(path: str) -> tuple[str, ...]:
-    """The arguments that start Flower on this socket."""
+def command(path: str, base: str = "/") -> tuple[str, ...]:
+    """The arguments that start Flower on this socket, for a JupyterLab that answers below `base`.
+
+    Flower has to know the whole of its path: it stands in its links and its redirects."""
     options = {
         "unix_socket": path,
-        "url_prefix": PREFIX,
+        "url_prefix": f"{base}{PREFIX}".strip("/"),
         "max_tasks": MOST_TASKS,
         "purge_offline_workers": FORGET_SECONDS,
         "logging": "warning",
@@ -141,22 +143,23 @@ class _OverSocket(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def is_ready(path: str, port: int, password: str, timeout: float) -> bool:
+def is_ready(path: str, base: str, port: int, password: str, timeout: float) -> bool:
     """True if Flower answers and hears events; what is sent from then on is seen.
 
     Args:
         path: its socket.
+        base: path below which JupyterLab answers.
         port: the broker's.
         password: the broker's.
         timeout: seconds for each of the two questions.
     """
-    return _answers(path, timeout) and _listens(port, password, timeout)
+    return _answers(path, base, timeout) and _listens(port, password, timeout)
 
 
-def _answers(path: str, timeout: float) -> bool:
+def _answers(path: str, base: str, timeout: float) -> bool:
     connection = _OverSocket(path, timeout)
     try:
-        connection.request("GET", f"/{PREFIX}/healthcheck")
+        connection.request("GET", f"{base}{PREFIX}/healthcheck")
         return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False

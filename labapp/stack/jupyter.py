@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from labapp.errors import LabError
 from labapp.stack.home import FIRST_NOTEBOOK, make_private, write_private
 from labapp.stack.ports import LOOPBACK
 
@@ -72,6 +73,19 @@ def _switch_news_off(settings: Path) -> None:
 def address(port: int, token: str) -> str:
     """Where the first lesson opens, token included."""
     return f"http://{LOOPBACK}:{port}{BASE}lab/tree/{FIRST_NOTEBOOK}?token={token}"
+
+
+def base_path(given: str) -> str:
+    """A path as Jupyter's `base_url` has it, a slash at both ends.
+
+    Raises:
+        LabError: it is no path.
+    """
+    if not given.startswith("/") or any(letter.isspace() or letter in "?#" for letter in given):
+        raise LabError(
+            f"{given!r} is no path below which JupyterLab answers", hint="such as /user/me/"
+        )
+    return f"/{given.strip('/')}/" if given.strip("/") else BASE
 
 
 def has_browser() -> bool:

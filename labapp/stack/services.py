@@ -12,7 +12,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from labapp.stack import broker, flower, jupyter
-from labapp.stack.home import PACKAGE_ROOT
+from labapp.stack.home import PACKAGE_ROOT, make_private
 from labapp.stack.logs import log_folder
 from labapp.stack.ports import LOOPBACK, Port
 from labapp.stack.service import Plan
@@ -28,11 +28,22 @@ PYTHON = sys.executable
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `lab up` was asked for. `port` is JupyterLab's, 0 for any free one."""
+    """What `lab up` was asked for. `port` is JupyterLab's, 0 for any free one.
+
+    Without `jupyterlab` the rest runs beside one that somebody else starts, and that answers below
+    the path `base` (Binder). Without Flower as well it is `headless`.
+    """
 
     headless: bool = False
     port: int = 0
     browser: bool = True
+    jupyterlab: bool = True
+    base: str = jupyter.BASE
+
+    @property
+    def has_jupyterlab(self) -> bool:
+        """True if it is to be started."""
+        return self.jupyterlab and not self.headless
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +69,7 @@ def draw(home: Path, root: Path, options: Options, identity: tuple[int, float]) 
         LabError: no usable broker, or the wanted port is taken.
     """
     binary, notes = broker.choose()
-    wanted = (0, 0, 0) if options.headless else (0, 0, 0, options.port)
+    wanted = (0, 0, 0, options.port) if options.has_jupyterlab else (0, 0, 0)
     mail = Port()
     ports = (*(Port(number) for number in wanted), mail)
     described = Broker(
@@ -79,20 +90,20 @@ def draw(home: Path, root: Path, options: Options, identity: tuple[int, float]) 
     )
     plans = [_broker(home, binary, stack), _world(home, stack), _node(home, root, stack)]
     if not options.headless:
-        password, token = secrets.token_hex(16), secrets.token_hex(24)
         socket_path = str(flower.make_socket_path(home))
-        stack = _with_addresses(stack, ports[3], socket_path, token)
-        plans.append(_flower(home, stack, socket_path, password))
+        stack = replace(stack, flower_socket=socket_path)
+        plans.append(_flower(home, stack, socket_path, options.base))
+    if options.has_jupyterlab:
+        token = secrets.token_hex(24)
+        stack = _with_addresses(stack, ports[3], token)
         plans.append(_jupyter(home, root, stack, ports[3], token))
-        jupyter.configure(home, flower.proxied(socket_path, password, home / "jupyter/flower.svg"))
     return Blueprint(stack, tuple(plans), ports, tuple(notes))
 
 
-def _with_addresses(stack: Stack, lab: Port, socket_path: str, token: str) -> Stack:
+def _with_addresses(stack: Stack, lab: Port, token: str) -> Stack:
     return replace(
         stack,
         flower_url=f"{lab.url}{jupyter.BASE}{flower.PREFIX}/?token={token}",
-        flower_socket=socket_path,
         jupyter_url=jupyter.address(lab.number, token),
     )
 
@@ -154,16 +165,18 @@ def _node(home: Path, root: Path, stack: Stack) -> Plan:
     )
 
 
-def _flower(home: Path, stack: Stack, socket_path: str, password: str) -> Plan:
-    where = stack.broker
+def _flower(home: Path, stack: Stack, socket_path: str, base: str) -> Plan:
+    where, password = stack.broker, secrets.token_hex(16)
+    icon = make_private(home / "jupyter") / "flower.svg"
+    jupyter.configure(home, flower.proxied(socket_path, password, icon))
     return Plan(
         name="flower",
-        command=flower.command(socket_path),
-        is_ready=partial(flower.is_ready, socket_path, where.port, where.password),
+        command=flower.command(socket_path, base),
+        is_ready=partial(flower.is_ready, socket_path, base, where.port, where.password),
         environment=flower.environment(stack.broker_url(0), password),
         needs=("broker",),
         folder=home,
-        note=f"in JupyterLab at {jupyter.BASE}{flower.PREFIX}/",
+        note=f"in JupyterLab at {base}{flower.PREFIX}/",
     )
 
 

@@ -7,14 +7,21 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import httpx
 import psutil
 import pytest
 
 from labapp.stack import guard, reload
+from labapp.stack.ports import Port
+from labapp.stack.service import Guarded
 from labapp.stack.testing import wait_until
+
+if TYPE_CHECKING:
+    from conftest import Lab
 
 # Writes its pid and that of a child which leaves its session, then does what the project says.
 PROGRAM = """
@@ -138,3 +145,89 @@ def test_kill_9_leaves_nothing_either(reloaded: Reloaded) -> None:
     pids = reloaded.wait_starts(1)
     reloaded.process.kill()
     wait_until(lambda: are_gone(pids), "the end of the program", 15)
+
+
+# A lab beside a JupyterLab that somebody else starts
+
+
+def test_without_jupyterlab_the_rest_runs(lab: Lab, gone: Callable[..., None]) -> None:
+    done = lab("up", "--detach", "--without-jupyterlab", "--base-url", "/user/me")
+    assert done.returncode == 0, done.stdout + done.stderr
+    stack, family = lab.state(), lab.family()
+    assert set(stack.services) == {"broker", "world", "node", "flower"}
+    assert (stack.jupyter_url, stack.flower_url) == (None, None)
+    assert "in JupyterLab at /user/me/flower/" in done.stdout
+    assert "lab: without JupyterLab" in lab("up", "--without-jupyterlab").stdout
+    assert lab("down").returncode == 0
+    gone(family)
+    assert not Path(stack.flower_socket or "").exists()
+
+
+def test_a_notebook_of_that_jupyterlab_finds_the_lab(lab: Lab) -> None:
+    """By the folder .lab above it, and by nothing else."""
+    stack = lab.up("--without-jupyterlab")
+    notebooks = lab.folder / "notebooks"
+    notebooks.mkdir()
+    look = "from labapp.stack.state import find_stack; print(find_stack().pid)"
+    without = {name: value for name, value in lab.env.items() if name != "LAB_HOME"}
+    done = subprocess.run(
+        [sys.executable, "-c", look],
+        cwd=notebooks,
+        env=without,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert int(done.stdout) == stack.pid
+
+
+def test_that_jupyterlab_passes_flower_on(lab: Lab) -> None:
+    """A real one with a configuration of its own, told only of the folder that `lab up` wrote."""
+    stack = lab.up("--without-jupyterlab", "--base-url", "/user/me/")
+    port, base = Port(), "/user/me/"
+    options = {
+        "ServerApp.port": port.number,
+        "ServerApp.port_retries": 0,
+        "ServerApp.base_url": base,
+        "ServerApp.root_dir": lab.folder,
+        "IdentityProvider.token": "secret",
+    }
+    given = [f"--{name}={value}" for name, value in options.items()]
+    command = (sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", *given)
+    written = {"JUPYTER_CONFIG_PATH": str(lab.home / "jupyter" / "config")}
+    env = {**lab.env, "JUPYTER_CONFIG_DIR": str(lab.folder), **written}
+    log = lab.folder / "jupyter.log"
+    server = Guarded(command, log, env, lab.folder)
+    try:
+        root = f"http://127.0.0.1:{port.number}{base}"
+        with httpx.Client(base_url=root, headers={"Authorization": "token secret"}) as client:
+            wait_until(lambda: _status(client, "flower/healthcheck") == 200, "Flower", 60, log)
+            assert f'src="{base}flower/static/' in client.get("flower/").text
+        assert httpx.get(f"{root}flower/metrics").status_code == 302
+    finally:
+        server.close()
+        port.release()
+    assert stack.services["flower"].state == "running"
+
+
+def _status(client: httpx.Client, path: str) -> int:
+    try:
+        return client.get(path).status_code
+    except httpx.TransportError:
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("--base-url /user/me/", "lab: --base-url is for --without-jupyterlab only"),
+        ("--without-jupyterlab --base-url hub/me", "lab: 'hub/me' is no path below which"),
+        ("--without-jupyterlab --base-url /me?a=b", "lab: '/me?a=b' is no path below which"),
+    ],
+)
+def test_a_base_url_that_cannot_be(lab: Lab, arguments: str, told: str) -> None:
+    done = lab("up", *arguments.split())
+    assert done.returncode == 2
+    assert done.stderr.startswith(told)
+    assert len(done.stderr.splitlines()) == 2
