@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from labapp.stack.ports import Port
+from labapp.stack.testing import wait_until
 
 ROOT = Path(__file__).parents[2]
 UID = 1234
@@ -31,22 +32,23 @@ class Compose:
     Args:
         folder: a copy of the project.
         name: the compose project's.
-        files: compose files, if not docker-compose.yml alone.
+        files: compose files, if not those that Compose finds by itself.
     """
 
-    def __init__(self, folder: Path, name: str, files: Sequence[str] = FILES[:1]) -> None:
+    def __init__(self, folder: Path, name: str, files: Sequence[str] = ()) -> None:
         self.folder = folder
         self.uid = UID if os.geteuid() == 0 else os.geteuid()
         self.port = Port()
         self.env = {
             **os.environ,
             "COMPOSE_PROJECT_NAME": name,
-            "COMPOSE_FILE": os.pathsep.join(files),
             "LAB_IMAGE": IMAGE,
             "LAB_UID": str(self.uid),
             "LAB_GID": str(self.uid),
             "LAB_PORT": str(self.port.number),
         }
+        if files:
+            self.env["COMPOSE_FILE"] = os.pathsep.join(files)
 
     def __call__(
         self, *arguments: str, timeout: float = PATIENCE, **env: str
@@ -112,3 +114,15 @@ def run(
         timeout=timeout,
         check=False,
     )
+
+
+def wait_for_health(compose: Compose, service: str) -> None:
+    """All containers of this service are healthy."""
+
+    def healthy() -> bool:
+        found = compose.containers(service)
+        return bool(found) and all(
+            one["State"].get("Health", {}).get("Status") == "healthy" for one in found
+        )
+
+    wait_until(healthy, f"{service} to be healthy", PATIENCE)
