@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from labapp.errors import LabError
-from labapp.stack import flower, jupyter
+from labapp.stack import flower, jupyter, profiles
 from labapp.stack.broker import Binary, configure
 from labapp.stack.home import PACKAGE_ROOT, make_private, write_private
 from labapp.stack.services import SHOP_FOLDER
@@ -29,11 +29,13 @@ RUN = Path("/run/lab")
 """Where Flower's socket is: a volume that only Flower and JupyterLab share."""
 STAMP = Path(sys.prefix) / "built-from"
 """What the image was built from: the `stamps` of that project."""
-REDIS, WORLD, WORKER = "redis", "world", "worker"
+REDIS, WORLD, WORKER, LAB = "redis", "world", "worker", "lab"
 """Names of the services, by which they find each other."""
 REDIS_PORT, WORLD_PORT, MAIL_PORT, NODE_PORT, JUPYTER_PORT = 6379, 7001, 7025, 7000, 8888
 ANYWHERE = "0.0.0.0"  # noqa: S104  on the networks of the stack; compose publishes one port only
+FILE = "secrets.env"
 SECRETS = ("LAB_CONTROL_TOKEN", "LAB_BROKER_PASSWORD", "LAB_JUPYTER_TOKEN", "LAB_FLOWER_PASSWORD")
+"""What the lab's own services need; `profiles` has names of its own."""
 ROOM = 50_000_000
 """Bytes that the kept folder must have free."""
 
@@ -68,13 +70,22 @@ def prepare() -> None:
     require_own(PROJECT)
     require_space(STATE, ROOM)
     require_same_version(PROJECT, STAMP)
-    path = STATE / "secrets.env"
-    if not path.exists():
-        write_private(path, "".join(f"{name}={secrets.token_hex(24)}\n" for name in SECRETS))
-    password = read_secrets(STATE)["LAB_BROKER_PASSWORD"]
+    found = complete_secrets(STATE)
     binary = Binary(Path("redis-server"), "Redis", "8", "compose")
-    configure(STATE, binary, REDIS_PORT, password, host=ANYWHERE)
+    configure(STATE, binary, REDIS_PORT, found["LAB_BROKER_PASSWORD"], host=ANYWHERE)
+    profiles.configure(STATE, found, f"{REDIS}:{REDIS_PORT}", f"{LAB}:{JUPYTER_PORT}")
     print("lab: secrets and configuration are there")
+
+
+def complete_secrets(state: Path) -> dict[str, str]:
+    """Name → value of all secrets; those that an earlier version did not have are made now."""
+    found = _lines(state)
+    names = (*SECRETS, *profiles.SECRETS)
+    new = {name: secrets.token_hex(24) for name in names} | profiles.kept(state)
+    if missing := {name: new[name] for name in names if not found.get(name)}:
+        found |= missing
+        write_private(state / FILE, "".join(f"{name}={found[name]}\n" for name in found))
+    return found
 
 
 def require_own(project: Path) -> None:
@@ -95,17 +106,21 @@ def read_secrets(state: Path) -> dict[str, str]:
     Raises:
         LabError: there is no such file, or it lacks one.
     """
-    try:
-        lines = (state / "secrets.env").read_text().splitlines()
-    except OSError:
-        lines = []
-    found = dict(line.partition("=")[::2] for line in lines if "=" in line)
+    found = _lines(state)
     if missing := [name for name in SECRETS if not found.get(name)]:
         raise LabError(
             f"compose/state/secrets.env lacks {', '.join(missing)}",
-            hint="delete the file and run `docker compose up`: the service `init` makes a new one",
+            hint="`docker compose up`: the service `init` makes what is missing",
         )
     return {name: found[name] for name in SECRETS}
+
+
+def _lines(state: Path) -> dict[str, str]:
+    try:
+        lines = (state / FILE).read_text().splitlines()
+    except OSError:
+        return {}
+    return dict(line.partition("=")[::2] for line in lines if "=" in line)
 
 
 # One version
