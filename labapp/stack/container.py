@@ -21,7 +21,7 @@ from labapp.stack import flower, jupyter, profiles
 from labapp.stack.broker import Binary, configure
 from labapp.stack.home import PACKAGE_ROOT, make_private, write_private
 from labapp.stack.services import SHOP_FOLDER
-from labapp.stack.space import require_space
+from labapp.stack.space import free_space
 
 PROJECT, STATE = Path("/lab"), Path("/state")
 """Where compose mounts the project and what is kept."""
@@ -68,7 +68,7 @@ def prepare() -> None:
         LabError: the folder is another user's, or the disk is full.
     """
     require_own(PROJECT)
-    require_space(STATE, ROOM)
+    require_room(STATE)
     require_same_version(PROJECT, STAMP)
     found = complete_secrets(STATE)
     binary = Binary(Path("redis-server"), "Redis", "8", "compose")
@@ -86,6 +86,15 @@ def complete_secrets(state: Path) -> dict[str, str]:
         found |= missing
         write_private(state / FILE, "".join(f"{name}={found[name]}\n" for name in found))
     return found
+
+
+def require_room(state: Path) -> None:
+    """Raises LabError where the disk is full."""
+    if (free := free_space(state)) < ROOM:
+        raise LabError(
+            f"the disk is full: {free / 1e6:.1f} MB free for compose/state, not {ROOM / 1e6:g}",
+            hint="make room there (`docker system prune` removes what no container uses)",
+        )
 
 
 def require_own(project: Path) -> None:

@@ -20,12 +20,12 @@ import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
 from labapp.errors import LabError
 from labapp.stack import broker
+from labapp.stack.health import answers
 from labapp.stack.home import write_private
 
 PREFIX = "flower"
@@ -130,19 +130,6 @@ def environment(broker_url: str, password: str) -> dict[str, str]:
     return {"CELERY_BROKER_URL": broker_url, "FLOWER_BASIC_AUTH": f"{USER}:{password}"}
 
 
-class _OverSocket(HTTPConnection):
-    """HTTP on a Unix socket."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 def is_ready(path: str, base: str, port: int, password: str, timeout: float) -> bool:
     """True if Flower answers and hears events; what is sent from then on is seen.
 
@@ -153,18 +140,8 @@ def is_ready(path: str, base: str, port: int, password: str, timeout: float) -> 
         password: the broker's.
         timeout: seconds for each of the two questions.
     """
-    return _answers(path, base, timeout) and _listens(port, password, timeout)
-
-
-def _answers(path: str, base: str, timeout: float) -> bool:
-    connection = _OverSocket(path, timeout)
-    try:
-        connection.request("GET", f"{base}{PREFIX}/healthcheck")
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
+    page = f"unix:{path}:{base}{PREFIX}/healthcheck"
+    return answers(page, timeout) and _listens(port, password, timeout)
 
 
 def _listens(port: int, password: str, timeout: float) -> bool:

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from labapp.stack import broker, flower, jupyter
+from labapp.stack.health import answers
 from labapp.stack.home import PACKAGE_ROOT, make_private
 from labapp.stack.logs import log_folder
 from labapp.stack.ports import LOOPBACK, Port
@@ -130,7 +130,7 @@ def _world(home: Path, stack: Stack) -> Plan:
     return Plan(
         name="world",
         command=(PYTHON, "-m", "labapp", "world", *arguments, *mail),
-        is_ready=partial(answers, port, "/health"),
+        is_ready=partial(answers, f"http://{LOOPBACK}:{port}/health"),
         environment={"LAB_CONTROL_TOKEN": stack.control_token},
         folder=home,
         note=stack.world_url,
@@ -152,7 +152,7 @@ def _node(home: Path, root: Path, stack: Stack) -> Plan:
     return Plan(
         name="node",
         command=(PYTHON, "-m", "labapp", "node", *arguments, *live),
-        is_ready=partial(answers, port, "/health"),
+        is_ready=partial(answers, f"http://{LOOPBACK}:{port}/health"),
         environment={
             "LAB_CONTROL_TOKEN": stack.control_token,
             "LAB_BROKER_URL": stack.broker_url(0).removesuffix("/0"),
@@ -185,7 +185,7 @@ def _jupyter(home: Path, root: Path, stack: Stack, port: Port, token: str) -> Pl
     return Plan(
         name="jupyter",
         command=jupyter.command(root, port.number),
-        is_ready=partial(answers, port.number, "/api"),
+        is_ready=partial(answers, f"{port.url}/api"),
         environment={
             **jupyter.environment(home, token),
             "LAB_HOME": str(home),
@@ -209,15 +209,3 @@ def base_environment(marker: Mapping[str, str]) -> dict[str, str]:
 
 def _port(url: str) -> int:
     return int(url.rpartition(":")[2])
-
-
-def answers(port: int, path: str, timeout: float) -> bool:
-    """True if a GET of this loopback address is answered with 200 within `timeout` seconds."""
-    connection = HTTPConnection(LOOPBACK, port, timeout=timeout)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
