@@ -68,6 +68,7 @@ def up(
     from labapp.stack.jupyter import BASE, base_path
     from labapp.stack.services import Options
 
+    _require_no_container("up")
     if base_url and not without_jupyterlab:
         raise LabError("--base-url is for --without-jupyterlab only", hint="leave it out")
     options = Options(
@@ -102,6 +103,7 @@ def status(as_json: bool) -> None:
 @main.command()
 def down() -> None:
     """Stop everything in this folder, and wait until it is gone."""
+    _require_no_container("down")
     from labapp.stack.detach import down as stop
     from labapp.stack.home import lab_home
 
@@ -126,6 +128,7 @@ def doctor() -> None:
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is added; Ctrl-C ends it.")
 def logs(service: str | None, lines: int, follow: bool) -> None:
     """The last lines of one log (a service or a worker), or of all."""
+    _require_no_container("logs")
     from labapp.stack import logs as room
     from labapp.stack.home import lab_home
 
@@ -143,6 +146,15 @@ def logs(service: str | None, lines: int, follow: bool) -> None:
         click.echo(room.tail(path, lines, end))
         if follow:
             _follow(path, end)
+
+
+def _require_no_container(command: str) -> None:
+    """Raises LabError in a container of the compose stack, where the engine does this."""
+    from labapp.stack.state import in_container
+
+    if in_container():
+        hint = f"on the host: `docker compose {command}`"
+        raise LabError("the lab's services are containers here", hint=hint)
 
 
 def _follow(path: Path, position: int) -> None:

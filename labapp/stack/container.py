@@ -207,14 +207,15 @@ def _flower(found: Mapping[str, str]) -> Told:
 
 
 def _lab(found: Mapping[str, str]) -> Told:
-    home = make_private(STATE / "lab")
+    home, address = make_private(STATE / "lab"), jupyter_address(found)
     told = jupyter.environment(home, found["LAB_JUPYTER_TOKEN"])
     password, icon = found["LAB_FLOWER_PASSWORD"], home / "jupyter" / "flower.svg"
     jupyter.configure(home, flower.proxied(str(RUN / "flower.sock"), password, icon))
     database, world = f"{shared(found)['LAB_BROKER_URL']}/0", shared(found)["LAB_WORLD_URL"]
-    print(f"lab: open {jupyter.address(published_port(), found['LAB_JUPYTER_TOKEN'])}", flush=True)
+    print(f"lab: open {address}", flush=True)
     return jupyter.command(PROJECT, JUPYTER_PORT, ANYWHERE), {
         **told,
+        "LAB_JUPYTER_URL": address,
         "CELERY_BROKER_URL": database,
         "CELERY_RESULT_BACKEND": database,
         "PARTNER_URL": f"{world}/live",
@@ -222,9 +223,17 @@ def _lab(found: Mapping[str, str]) -> Told:
     }
 
 
-def published_port() -> int:
-    """The port of the host at which compose publishes JupyterLab."""
-    return int(os.environ.get("LAB_PORT") or JUPYTER_PORT)
+def jupyter_address(found: Mapping[str, str]) -> str:
+    """The address to open, at the port of the host where compose publishes JupyterLab."""
+    port = int(os.environ.get("LAB_PORT") or JUPYTER_PORT)
+    return jupyter.address(port, found["LAB_JUPYTER_TOKEN"])
+
+
+def described() -> dict[str, str]:
+    """What `shared` tells every service, for a program that is started beside one; where the
+    secrets may be read, that is all of it."""
+    found = read_secrets(STATE)
+    return shared(found) | {"LAB_JUPYTER_URL": jupyter_address(found)}
 
 
 SERVICES: dict[str, Callable[[Mapping[str, str]], Told]] = {

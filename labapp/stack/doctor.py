@@ -17,7 +17,7 @@ from labapp.stack import broker
 from labapp.stack.home import PACKAGE_ROOT, lab_home
 from labapp.stack.ports import Port
 from labapp.stack.space import free_space
-from labapp.stack.state import load
+from labapp.stack.state import in_container, load
 
 NEEDED_SPACE = 500_000_000  # bytes, for logs and broker data
 OLDEST_PYTHON = (3, 11)
@@ -88,6 +88,8 @@ def _path_outside_the_venv() -> str:
 
 
 def _environment() -> Finding:
+    if in_container():
+        return Finding("ok", "lock", "the environment is the image's")
     script = PACKAGE_ROOT / "scripts" / "setup_venv.py"
     stamp = PACKAGE_ROOT / ".venv" / ".lab-stamp"
     if not script.is_file() or not stamp.is_file():
@@ -143,6 +145,8 @@ def _ports() -> Finding:
 
 
 def _lab() -> Finding:
+    if in_container():
+        return Finding("ok", "lab", "its services are containers: `docker compose ps` on the host")
     stack = load(lab_home())
     if stack is None:
         return Finding("ok", "lab", f"not running in {lab_home().parent}")

@@ -14,6 +14,7 @@ NOTHING: dict[str, Any] = {
     "flower_url": None,
     "broker": None,
     "services": {},
+    "nodes": 0,
 }
 
 
@@ -47,6 +48,7 @@ def _running(stack: Stack) -> dict[str, Any]:
             name: {"pid": service.pid, "state": service.state}
             for name, service in stack.services.items()
         },
+        "nodes": len(stack.node_urls),
     }
 
 
@@ -60,6 +62,8 @@ def status_lines(status: dict[str, Any]) -> list[str]:
         for name, service in status["services"].items()
     ]
     lines.append(f"lab: broker is {broker['engine']} {broker['version']} ({broker['source']})")
+    if not status["services"]:  # containers, or somebody else's
+        lines.append(f"lab: {status['nodes']} node{'s' if status['nodes'] > 1 else ''}")
     if status["flower_url"]:
         lines.append(f"lab: Flower is in JupyterLab's launcher, or at {status['flower_url']}")
     if status["jupyter_url"]:

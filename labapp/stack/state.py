@@ -154,8 +154,11 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Stack | None:
     host, port = url.hostname or "redis", url.port or 6379
     broker = Broker(host, port, password, source="compose")
     nodes = tuple(part.strip() for part in node_urls.split(",") if part.strip())
-    mail_url = environ.get("LAB_MAIL_URL", "")
-    return Stack(0, 0.0, broker, world_url, nodes, token, mail_url=mail_url)
+    return Stack(
+        *(0, 0.0, broker, world_url, nodes, token),
+        mail_url=environ.get("LAB_MAIL_URL", ""),
+        jupyter_url=environ.get("LAB_JUPYTER_URL"),
+    )
 
 
 def located(stack: Stack) -> Stack:
@@ -175,11 +178,16 @@ def located(stack: Stack) -> Stack:
 def container_environment() -> Mapping[str, str]:
     """This process's environment; in a container also what its service was told, for those whom
     `docker compose exec` starts beside it."""
-    if os.environ.get("LAB_BROKER_URL") or not os.environ.get(IN_CONTAINER):
+    if os.environ.get("LAB_BROKER_URL") or not in_container():
         return os.environ
-    from labapp.stack.container import STATE, read_secrets, shared
+    from labapp.stack.container import described
 
-    return {**os.environ, **shared(read_secrets(STATE))}
+    return {**os.environ, **described()}
+
+
+def in_container() -> bool:
+    """True in a container of the compose stack, where services are containers too."""
+    return bool(os.environ.get(IN_CONTAINER))
 
 
 def each(url: str) -> list[str]:

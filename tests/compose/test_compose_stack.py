@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +147,25 @@ def test_containers_struck_from_outside_give_the_verdicts_that_the_docs_show(
     assert set(rows) <= set((ROOT / "docs/boundaries.md").read_text().splitlines())
 
 
-def test_status_says_what_it_is(compose: Compose) -> None:
-    assert "lab: broker is Redis 8" in compose.inside("lab", "status")
-    assert os.environ.get("LAB_BROKER_URL") is None
+def test_status_says_what_it_is_and_where(compose: Compose) -> None:
+    said = compose.inside("lab", "status").splitlines()
+    token = compose.secrets()["LAB_JUPYTER_TOKEN"]
+    page = "/lab/tree/notebooks/00_start_here.ipynb"
+    assert said[0].startswith("lab: broker is Redis 8")
+    assert said[1:] == ["lab: 1 node", f"lab: open {address(compose, page, token)}"]
+
+
+@pytest.mark.parametrize("command", ["up", "down", "logs"])
+def test_what_the_engine_does_is_not_done_inside(compose: Compose, command: str) -> None:
+    done = compose("exec", "-T", "lab", "lab", command)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "lab: the lab's services are containers here",
+        f"     on the host: `docker compose {command}`",
+    ]
+
+
+def test_doctor_finds_nothing_missing(compose: Compose) -> None:
+    said = compose.inside("lab", "doctor")
+    assert "ok       lab       its services are containers" in said
+    assert not [line for line in said.splitlines() if not line.startswith("  ok")]

@@ -189,6 +189,7 @@ def test_status_as_json(lab: Lab) -> None:
         "services": {
             name: {"pid": stack.services[name].pid, "state": "running"} for name in SERVICES
         },
+        "nodes": 1,
     }
     lab("down")
     assert json.loads(lab("status", "--json").stdout) == {
@@ -197,6 +198,7 @@ def test_status_as_json(lab: Lab) -> None:
         "flower_url": None,
         "broker": None,
         "services": {},
+        "nodes": 0,
     }
 
 
