@@ -10,6 +10,7 @@ import itertools
 import os
 import secrets
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from labapp.lab.broker import Broker
@@ -51,6 +52,7 @@ class Session:
         self.guests: list[Guest] = []
         """What ends when the session is cleaned or closed."""
         self._numbers = itertools.count(1)
+        self._shared: TemporaryDirectory[str] | None = None
 
     @property
     def alive(self) -> bool:
@@ -69,6 +71,13 @@ class Session:
             "PARTNER_URL": partner_url,
             "MAIL_URL": self.stack.mail_login(partner_url.rpartition("/")[2]),
         }
+
+    def shared_folder(self) -> Path:
+        """A folder of this session's own that its workers may write too, on whichever node."""
+        if self._shared is None:
+            where = self.stack.shared_folder or None
+            self._shared = TemporaryDirectory(prefix="lab-shared-", dir=where)
+        return Path(self._shared.name)
 
     def publisher(self, module: Module) -> Publisher:
         """A publishing process with this module's present source.
@@ -123,6 +132,8 @@ class Session:
         self.lease.close()
         self.nodes.close()
         self.broker.close()
+        if self._shared is not None:  # now that no worker writes there any more
+            self._shared.cleanup()
 
     def __enter__(self) -> Session:
         return self

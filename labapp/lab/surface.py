@@ -218,6 +218,13 @@ class Lab:
         names = (only,) if isinstance(only, str) else tuple(only)
         return run_matrix(self.session.stack, plan, seed=seed, only=names, progress=print)
 
+    def shared_folder(self) -> Path:
+        """A folder for files that tasks write and this notebook reads, or the other way round.
+
+        It is empty at first, the same until the kernel ends, and goes with it.
+        """
+        return self.session.shared_folder()
+
     def by_hand(
         self, task: Any, worker: WorkerSettings | None = None, *, drawing: bool = False
     ) -> Front:

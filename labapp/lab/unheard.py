@@ -29,8 +29,10 @@ HEARD = "Hitting Ctrl+C again"
 """What main prints first in its handler (celery/apps/worker.py, ``on_cold_shutdown``)."""
 IN_JOIN = "in on_stop_not_started"
 """The frame in which main waits for its pool, in the stack that SIGUSR1 has it print."""
-REPORT_ENDS = "'tmap': {"
-"""Near the end of each stack: the last local variable of ``cry`` (celery/utils/debug.py)."""
+REPORTED = ", in cry\n"
+"""Once in each report: the frame that makes it, in main's own stack (celery/utils/debug.py)."""
+REPORT_ENDS = "}"
+"""The end of a report: local variables, which Python 3.13 prints otherwise than 3.11."""
 LOOKS = 3
 """Stacks in which main has to be there: it reads its pipes in that frame, so it has heard by then
 of what had begun."""
@@ -102,7 +104,8 @@ def await_pool(field: Field, worker: StartedWorker) -> bool:
         if field.exit_status(worker) is not None:
             return False
         tail = field.log_of(worker, LOG_LINES)
-        answered = tail.count(REPORT_ENDS) == asked and (not asked or tail.rstrip().endswith("}}"))
+        ended = not asked or tail.rstrip().endswith(REPORT_ENDS)
+        answered = ended and tail.count(REPORTED) == asked
         if answered and tail.count(IN_JOIN) >= LOOKS:
             return True
         if answered and HEARD in tail:

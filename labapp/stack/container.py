@@ -180,6 +180,7 @@ def shared(found: Mapping[str, str]) -> dict[str, str]:
         "LAB_WORLD_URL": f"http://{WORLD}:{WORLD_PORT}",
         "LAB_MAIL_URL": f"smtp://{WORLD}:{MAIL_PORT}",
         "LAB_NODE_URLS": f"http://{WORKER}:{NODE_PORT}",
+        "LAB_SHARED_FOLDER": str(STATE / "shared"),
     }
 
 

@@ -67,6 +67,8 @@ class Stack:
     flower_url: str | None = field(default=None, repr=False)
     flower_socket: str | None = None
     mail_url: str = ""
+    shared_folder: str = ""
+    """Where notebooks and workers both may write; "" for any temporary folder."""
     services: Mapping[str, ServiceStatus] = field(default_factory=dict)
     version: int = VERSION
 
@@ -157,6 +159,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Stack | None:
     return Stack(
         *(0, 0.0, broker, world_url, nodes, token),
         mail_url=environ.get("LAB_MAIL_URL", ""),
+        shared_folder=environ.get("LAB_SHARED_FOLDER", ""),
         jupyter_url=environ.get("LAB_JUPYTER_URL"),
     )
 
