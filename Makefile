@@ -7,6 +7,7 @@ JUNIT ?= build/junit.xml
 NB ?=
 RUNS ?= 20
 TESTS ?=
+COMPOSE_TESTS ?= tests/compose
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -30,7 +31,7 @@ else
 endif
 
 test-compose: venv ## the compose stack: images built, brought up, notebooks run inside, taken down
-	$(BIN)/pytest tests/compose --junit-xml=$(JUNIT)
+	$(BIN)/pytest $(COMPOSE_TESTS) --junit-xml=$(JUNIT)
 
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check .

@@ -140,7 +140,10 @@ def test_containers_struck_from_outside_give_the_verdicts_that_the_docs_show(
 ) -> None:
     """The first victim of each fault; `python scripts/boundaries.py --write` does all of them."""
     program = [sys.executable, "scripts/boundaries.py", "--victims", "1"]
-    done = run(program, compose.folder, compose.env, timeout=900)
+    try:
+        done = run(program, compose.folder, compose.env, timeout=900)
+    finally:
+        compose.must("up", "--detach", "--wait", "--scale", "worker=1")
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     rows = [line for line in done.stdout.splitlines() if "| worker 1 |" in line]
     assert len(rows) == 4
