@@ -79,10 +79,32 @@ class Compose:
         lines = (self.folder / "compose/state/secrets.env").read_text().splitlines()
         return dict(line.partition("=")[::2] for line in lines)
 
+    def start(self) -> None:
+        """Build the image and bring the stack up, healthy."""
+        self.must("build", timeout=900)
+        self.must("up", "--detach", "--wait")
+
     def close(self) -> None:
         """Take the stack down, with its volumes."""
         self("down", "--volumes", "--remove-orphans", "--timeout", "2")
         self.port.release()
+
+
+def liberties(container: dict[str, Any], uid: int) -> list[str]:
+    """What a container, as the engine describes it, may do and need not."""
+    host, user = container["HostConfig"], f"{uid}:{uid}"
+    as_should_be = {
+        "runs as its user": container["Config"]["User"] == user,
+        "reads only": host["ReadonlyRootfs"] is True,
+        "no capabilities": host["CapDrop"] == ["ALL"] and not host["CapAdd"],
+        "no new ones": host["SecurityOpt"] == ["no-new-privileges:true"],
+        "not privileged": host["Privileged"] is False,
+        "an init that reaps": host["Init"] is True,
+        "a limit of memory": host["Memory"] > 0,
+        "a limit of processes": host["PidsLimit"] > 0,
+        "no engine": not [m for m in container["Mounts"] if "docker" in m["Destination"]],
+    }
+    return [f"not so: {what}" for what, is_so in as_should_be.items() if not is_so]
 
 
 def copy_of_the_project(folder: Path) -> Path:

@@ -27,8 +27,7 @@ def compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder = copy_of_the_project(tmp_path_factory.mktemp("project"))
     made = Compose(folder, NAME, FILES)
     try:
-        made.must("build", timeout=900)
-        made.must("up", "--detach", "--wait")
+        made.start()
         yield made
     finally:
         made.close()

@@ -27,8 +27,7 @@ def _live(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Co
     made = Compose(copy_of_the_project(tmp_path_factory.mktemp("live")), "lab-live")
     shutil.copy(made.folder / EXAMPLE, made.folder / OVERRIDE)
     try:
-        made.must("build", timeout=900)
-        made.must("up", "--detach", "--wait")
+        made.start()
         yield made
     finally:
         made.close()
