@@ -84,6 +84,7 @@ class Front:
         self.env = {"LOST_AFTER": f"{LOST_AFTER:g}", **(env or {})}
         settings = replace(settings, env={**self.env, **settings.env})
         session.clean()
+        session.end_publisher(shop)  # what is in Redis is looked at key by key: the same each time
         self.field = Field(session, Plan(shop, "shop.charge", (), settings, drawing=drawing))
         self.field.boot = self.field.world.arm([]).boot
         self.relay = Relay(session.broker.url)

@@ -88,12 +88,19 @@ class Session:
         known = self._publishers.get(module)
         if known is not None and known.fresh():
             return known
-        if known is not None:
-            known.close()
-            del self._publishers[module]
+        self.end_publisher(module)
         publisher = Publisher(module, self.environment(f"{self.stack.world_url}/{self.lease.name}"))
         self._publishers[module] = publisher
         return publisher
+
+    def end_publisher(self, module: Module) -> None:
+        """End this module's publishing process, if there is one.
+
+        A new one declares its queue in Redis again; one that has done so never does it twice, and
+        would not miss what a clean start has deleted."""
+        known = self._publishers.pop(module, None)
+        if known is not None:
+            known.close()
 
     def worker_name(self) -> str:
         """A name that no other worker of the stack has."""

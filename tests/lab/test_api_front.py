@@ -177,6 +177,17 @@ def test_a_shop_without_an_api_sends_by_hand(session: Session) -> None:
         assert 'result     "charged"' in repr(result_opened(session.broker))
 
 
+def test_what_is_in_redis_is_the_same_when_a_cell_is_run_again(session: Session) -> None:
+    def keys_after_sending() -> list[str]:
+        with Front(session, SHOP.path, app="") as front:
+            front.send("order-1")
+            return sorted(session.broker.redis.keys())
+
+    first = keys_after_sending()
+    assert {"_kombu.binding.celery", "celery"} <= set(first)
+    assert keys_after_sending() == first
+
+
 def test_nothing_to_open_is_an_empty_table(session: Session) -> None:
     assert len(repr(message_opened(session.broker)).splitlines()) == 2
     assert len(repr(result_opened(session.broker)).splitlines()) == 2
