@@ -125,7 +125,7 @@ def test_all_databases_in_use_is_one_clear_line(bench: Bench) -> None:
 
 def test_a_lease_without_the_token_is_refused(stack: Stack) -> None:
     with pytest.raises(LabError, match="the control token is missing"):
-        Lease(stack.node_urls[0], "wrong")
+        Lease(stack.node_urls, "wrong")
 
 
 def test_a_lease_ends_once(bench: Bench) -> None:
