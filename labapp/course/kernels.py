@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -16,8 +17,10 @@ from pathlib import Path
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
+from jupyter_client.manager import KernelManager
 from nbval.kernel import (  # type: ignore[import-untyped]
     CURRENT_ENV_KERNEL_NAME,
+    NbvalKernelspecManager,
     RunningKernel,
 )
 
@@ -42,11 +45,48 @@ class KernelDied(Exception):
     """The kernel's process ended while a cell ran or before one could."""
 
 
+def socket_kernel(folder: Path, **settings: Any) -> KernelManager:
+    """The manager of a kernel that is spoken to by Unix sockets.
+
+    TCP ports are chosen before the kernel starts.  Where many processes open connections, one of
+    them may take such a port first, and the kernel dies at its start.
+
+    Args:
+        folder: where the sockets are to be; somebody else's to remove.
+        settings: the manager's.
+    """
+    # The sockets are named after the connection file: it has to be known before they are.
+    file = str(folder / "kernel.json")
+    return KernelManager(connection_file=file, transport="ipc", **settings)
+
+
 class WatchedKernel(RunningKernel):  # type: ignore[misc]
-    """nbval's kernel, except that its death is noticed within a second, not at the time-out."""
+    """nbval's kernel on Unix sockets, whose death is noticed within a second, not at the time-out.
+
+    Args:
+        cwd: folder that the kernel works in.
+
+    Raises:
+        RuntimeError: the kernel did not start.
+    """
 
     def __init__(self, cwd: str) -> None:
-        super().__init__(CURRENT_ENV_KERNEL_NAME, cwd=cwd, startup_timeout=START_SECONDS)
+        # Not nbval's own: it leaves no choice of the manager.
+        self._folder = tempfile.TemporaryDirectory(prefix="lab-kernel-")
+        self.km = socket_kernel(
+            Path(self._folder.name),
+            kernel_name=CURRENT_ENV_KERNEL_NAME,
+            kernel_spec_manager=NbvalKernelspecManager(),
+        )
+        self.km.start_kernel(stderr=subprocess.DEVNULL, cwd=cwd)
+        self.kc = self.km.client()
+        self.kc.start_channels()
+        try:
+            self.kc.wait_for_ready(timeout=START_SECONDS)
+        except RuntimeError:
+            self.close()
+            raise
+        self._ensure_iopub_up()
 
     def get_message(self, stream: str, timeout: float | None = None) -> Any:
         """The next message of a channel.
@@ -70,8 +110,13 @@ class WatchedKernel(RunningKernel):  # type: ignore[misc]
                 if deadline is not None and time.monotonic() >= deadline:
                     raise
 
+    def stop(self) -> None:
+        """Kill the kernel and wait for it."""
+        super().stop()
+        self._folder.cleanup()
+
     def close(self) -> None:
-        """Kill the kernel and wait for it; nothing happens where that was done before."""
+        """The same; nothing happens where that was done before."""
         if hasattr(self, "km"):
             self.stop()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import psutil
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
+from labapp.course.kernels import socket_kernel
 from labapp.node.client import Nodes
 from labapp.stack.state import Stack
 from labapp.stack.testing import environment, headless_stack, wait_until
@@ -46,18 +48,23 @@ class Notebook:
 
     def run(self, code: str) -> str:
         """Run a cell to its end; everything it printed, or the traceback that was shown."""
-        self.client.execute(code)
-        return self.outcome()
+        return self.outcome(self.start(code))
 
-    def start(self, code: str) -> None:
-        """Run a cell and do not wait."""
-        self.client.execute(code)
+    def start(self, code: str) -> str:
+        """Run a cell and do not wait; the id by which `outcome` knows it."""
+        return str(self.client.execute(code))
 
-    def outcome(self) -> str:
-        """What the running cell prints until the kernel is idle again."""
+    def outcome(self, cell: str) -> str:
+        """What this cell prints until the kernel is idle again.
+
+        Messages of other requests are passed over: after a restart those of the client's own
+        `kernel_info` requests may come late, and an idle of theirs is not the cell's.
+        """
         said: list[str] = []
         while True:
             message: dict[str, Any] = self.client.get_iopub_msg(timeout=PATIENCE)
+            if message["parent_header"].get("msg_id") != cell:
+                continue
             content = message["content"]
             if message["msg_type"] == "stream":
                 said.append(content["text"])
@@ -74,7 +81,8 @@ class Notebook:
 @contextmanager
 def notebook(home: Path) -> Iterator[Notebook]:
     """A kernel that finds the stack in `home`; gone at the end."""
-    manager = KernelManager()
+    folder = tempfile.TemporaryDirectory(prefix="lab-kernel-")
+    manager = socket_kernel(Path(folder.name))
     manager.start_kernel(env=environment(home), cwd=str(ROOT / "notebooks"))
     client = manager.blocking_client()
     client.start_channels()
@@ -84,6 +92,7 @@ def notebook(home: Path) -> Iterator[Notebook]:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+        folder.cleanup()
 
 
 def workers_of(stack: Stack, lease: str) -> list[int]:
@@ -114,10 +123,10 @@ def test_an_interrupted_run_leaves_no_worker_and_the_next_one_works(
 ) -> None:
     with notebook(stack_home) as book:
         lease = book.lease()
-        book.start(HANG)
+        hanging = book.start(HANG)
         pid = wait_for_worker(stack, lease)
         book.manager.interrupt_kernel()
-        assert "KeyboardInterrupt" in book.outcome()
+        assert "KeyboardInterrupt" in book.outcome(hanging)
         wait_until(lambda: not psutil.pid_exists(pid), "the worker to end", PATIENCE)
         assert book.run(RUN).startswith(ALL_WELL)
 
