@@ -195,10 +195,7 @@ def kernel_variables(stack: Stack, home: Path) -> dict[str, str]:
     return {
         "LAB_HOME": str(home),
         "LAB_ANSWERS": "solutions",
-        "CELERY_BROKER_URL": stack.broker_url(0),
-        "CELERY_RESULT_BACKEND": stack.broker_url(0),
-        "PARTNER_URL": f"{stack.world_url}/live",
-        "MAIL_URL": stack.mail_login("live"),
+        **stack.live_environment(),
     }
 
 

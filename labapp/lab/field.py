@@ -27,11 +27,12 @@ from labapp.lab.forward import EventForwarder
 from labapp.lab.inspector import Inspector
 from labapp.lab.publisher import Publisher
 from labapp.lab.run import Plan, Run, WorkerSettings
-from labapp.lab.session import Session, broker_environment
+from labapp.lab.session import Session
 from labapp.node.client import OpenLink, StartedBroker, StartedWorker
 from labapp.node.link import Way
 from labapp.node.workers import QUIET, WorkerSpec
 from labapp.stack.control import Gone
+from labapp.stack.state import broker_environment
 from labapp.world.client import HeldRequest, Reading
 from labapp.world.kinds import named
 

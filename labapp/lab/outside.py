@@ -81,11 +81,8 @@ class Outside(Nodes):
         wanted = super().place(number)
         return wanted if wanted in nodes else nodes[number % len(nodes)]
 
-    def workers(self) -> list[dict[str, Any]]:
-        """Every worker of the nodes that can be asked."""
-        return [worker for client in self._there() for worker in client.call("GET", "/workers")]
-
-    def _there(self) -> list[ControlClient]:
+    def there(self) -> list[ControlClient]:
+        """The nodes that can be asked: all but those that were struck."""
         return [c for node, c in enumerate(self._clients) if node not in self._away]
 
     def kill(self, worker: StartedWorker) -> list[str]:
@@ -97,12 +94,6 @@ class Outside(Nodes):
         clients: list[str] = super().verb(worker, "clients")["clients"]
         self._strike("kill", worker.node)
         return clients
-
-    def kill_named(self, name: str) -> None:
-        """Kill -9 the worker of this name, on whichever node it is that can be asked."""
-        for client in self._there():
-            if any(worker["name"] == name for worker in client.call("GET", "/workers")):
-                client.call("DELETE", f"/workers/{name}")
 
     def verb(self, worker: StartedWorker, name: str, **body: Any) -> Any:
         """A worker's verb; pause and resume are the container's."""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from labapp.lab.broker import Broker
 from labapp.lab.publisher import Module, Publisher
 from labapp.node.client import Nodes
-from labapp.stack.state import Stack
+from labapp.stack.state import Stack, task_environment
 from labapp.world.client import WorldClient
 
 COLD_STARTS = "LAB_COLD_STARTS"
@@ -66,11 +66,7 @@ class Session:
 
     def environment(self, partner_url: str) -> dict[str, str]:
         """What a worker of this session is told of broker, backend, partner and mailbox."""
-        return {
-            **broker_environment(self.broker.url),
-            "PARTNER_URL": partner_url,
-            "MAIL_URL": self.stack.mail_login(partner_url.rpartition("/")[2]),
-        }
+        return task_environment(self.broker.url, partner_url, self.stack.mail_url)
 
     def shared_folder(self) -> Path:
         """A folder of this session's own that its workers may write too, on whichever node."""
@@ -147,11 +143,6 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def broker_environment(url: str) -> dict[str, str]:
-    """The variables by which Celery finds its broker and its result backend, in one Redis."""
-    return {"CELERY_BROKER_URL": url, "CELERY_RESULT_BACKEND": url}
 
 
 def module_of(task: Any) -> Module:

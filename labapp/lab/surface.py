@@ -87,13 +87,7 @@ class Lab:
                 self._session = None
             stack = find_stack()
             self._session = Session(stack)
-            live = stack.broker_url(0)
-            os.environ.update(
-                CELERY_BROKER_URL=live,
-                CELERY_RESULT_BACKEND=live,
-                PARTNER_URL=f"{stack.world_url}/live",
-                MAIL_URL=stack.mail_login("live"),
-            )
+            os.environ.update(stack.live_environment())
         return self._session
 
     def worker(

@@ -197,6 +197,13 @@ class OpenLink:
     url: str
 
 
+def moved(url: str, host: str | None, port: int | None) -> str:
+    """The same URL, login and path included, at another host and port."""
+    where = urlsplit(url)
+    login, at, _ = where.netloc.rpartition("@")
+    return where._replace(netloc=f"{login}{at}{host}:{port}").geturl()
+
+
 class Nodes:
     """All nodes of the stack, as one.
 
@@ -228,9 +235,13 @@ class Nodes:
         """The node (index) for a worker of this number: they take turns."""
         return number % len(self.urls)
 
+    def there(self) -> list[ControlClient]:
+        """The nodes that can be asked: all of them, as far as is known here."""
+        return self._clients
+
     def workers(self) -> list[dict[str, Any]]:
-        """Every worker of every node."""
-        return [worker for client in self._clients for worker in client.call("GET", "/workers")]
+        """Every worker of the nodes that can be asked."""
+        return [worker for client in self.there() for worker in client.call("GET", "/workers")]
 
     def kill(self, worker: StartedWorker) -> list[str]:
         """Kill -9 the whole worker; reaped on return.  Its ends of its broker connections."""
@@ -238,8 +249,8 @@ class Nodes:
         return list(told["clients"])
 
     def kill_named(self, name: str) -> None:
-        """Kill -9 the worker of this name, on whichever node it is."""
-        for client in self._clients:
+        """Kill -9 the worker of this name, on whichever node it is that can be asked."""
+        for client in self.there():
             if any(worker["name"] == name for worker in client.call("GET", "/workers")):
                 client.call("DELETE", f"/workers/{name}")
 
@@ -264,10 +275,8 @@ class Nodes:
             node: which node (index).
         """
         told = self._clients[node].call("POST", "/brokers", {"lease": lease, "aof": aof})
-        host = urlsplit(self.urls[node]).hostname
-        where = urlsplit(told["url"])
-        address = f"{where.netloc.rpartition('@')[0]}@{host}:{where.port}"
-        return StartedBroker(node, told["name"], where._replace(netloc=address, path="/0").geturl())
+        host, port = urlsplit(self.urls[node]).hostname, urlsplit(told["url"]).port
+        return StartedBroker(node, told["name"], f"{moved(told['url'], host, port)}/0")
 
     def kill_broker(self, broker: StartedBroker) -> None:
         """Kill -9 a broker of a run's own; it has ended on return."""
@@ -286,9 +295,7 @@ class Nodes:
         where = urlsplit(url)
         body = {"lease": lease, "host": where.hostname, "port": where.port or 6379}
         told = self._clients[node].call("POST", "/links", body)
-        login = where.netloc.rpartition("@")[0]
-        through = where._replace(netloc=f"{login}@{LOOPBACK}:{told['port']}")
-        return OpenLink(node, told["name"], through.geturl())
+        return OpenLink(node, told["name"], moved(url, LOOPBACK, told["port"]))
 
     def set_link(self, link: OpenLink, way: Way, delay: float = 0.0) -> list[str]:
         """Cut, stall or mend a link; the broker's ends of the connections that this hit.

@@ -33,7 +33,7 @@ from labapp.stack.control import health, json_object, serve, token_guard
 from labapp.stack.ports import LOOPBACK
 from labapp.stack.processes import become_subreaper
 from labapp.stack.space import FOR_A_LOG, require_space
-from labapp.stack.state import mail_login
+from labapp.stack.state import LIVE, task_environment
 
 log = logging.getLogger("labapp.node")
 
@@ -49,8 +49,6 @@ LONGEST_PAUSE = 10.0
 """Seconds; one that cannot start (a broken module, no broker) is tried ever less often."""
 WATCH = 0.1
 """Seconds between two looks at whether a kept worker still runs."""
-LIVE = "live"
-"""Name of the live default worker, and of its scope in the world."""
 
 
 class Node:
@@ -454,17 +452,15 @@ class Node:
 
 def default_worker(module: str, path: Path, broker_url: str, world_url: str) -> WorkerSpec:
     """The live worker on database 0, which runs whatever a learner sends by hand."""
-    database = f"{broker_url.rstrip('/')}/0"
     return WorkerSpec(
         name=LIVE,
         module=module,
         path=str(path),
-        env={
-            "CELERY_BROKER_URL": database,
-            "CELERY_RESULT_BACKEND": database,
-            "PARTNER_URL": f"{world_url}/{LIVE}",
-            "MAIL_URL": mail_login(os.environ.get("LAB_MAIL_URL", ""), LIVE),
-        },
+        env=task_environment(
+            f"{broker_url.rstrip('/')}/0",
+            f"{world_url}/{LIVE}",
+            os.environ.get("LAB_MAIL_URL", ""),
+        ),
         arguments=("--without-gossip", "--without-mingle", "--task-events"),
         restart=True,
     )

@@ -21,7 +21,8 @@ from labapp.stack import flower, jupyter, profiles
 from labapp.stack.broker import Binary, configure
 from labapp.stack.home import PACKAGE_ROOT, make_private, write_private
 from labapp.stack.services import SHOP_FOLDER
-from labapp.stack.space import free_space
+from labapp.stack.space import require_space
+from labapp.stack.state import described_by
 
 PROJECT, STATE = Path("/lab"), Path("/state")
 """Where compose mounts the project and what is kept."""
@@ -38,6 +39,7 @@ SECRETS = ("LAB_CONTROL_TOKEN", "LAB_BROKER_PASSWORD", "LAB_JUPYTER_TOKEN", "LAB
 """What the lab's own services need; `profiles` has names of its own."""
 ROOM = 50_000_000
 """Bytes that the kept folder must have free."""
+PRUNE = "`docker system prune` removes what no container uses"
 
 
 def main(name: str) -> None:
@@ -68,7 +70,7 @@ def prepare() -> None:
         LabError: the folder is another user's, or the disk is full.
     """
     require_own(PROJECT)
-    require_room(STATE)
+    require_space(STATE, ROOM, shown="compose/state", hint=PRUNE)
     require_same_version(PROJECT, STAMP)
     found = complete_secrets(STATE)
     binary = Binary(Path("redis-server"), "Redis", "8", "compose")
@@ -86,15 +88,6 @@ def complete_secrets(state: Path) -> dict[str, str]:
         found |= missing
         write_private(state / FILE, "".join(f"{name}={found[name]}\n" for name in found))
     return found
-
-
-def require_room(state: Path) -> None:
-    """Raises LabError where the disk is full."""
-    if (free := free_space(state)) < ROOM:
-        raise LabError(
-            f"the disk is full: {free / 1e6:.1f} MB free for compose/state, not {ROOM / 1e6:g}",
-            hint="make room there (`docker system prune` removes what no container uses)",
-        )
 
 
 def require_own(project: Path) -> None:
@@ -212,16 +205,12 @@ def _lab(found: Mapping[str, str]) -> Told:
     told = jupyter.environment(home, found["LAB_JUPYTER_TOKEN"])
     password, icon = found["LAB_FLOWER_PASSWORD"], home / "jupyter" / "flower.svg"
     jupyter.configure(home, flower.proxied(str(RUN / "flower.sock"), password, icon))
-    database, world = f"{shared(found)['LAB_BROKER_URL']}/0", shared(found)["LAB_WORLD_URL"]
+    stack = described_by(shared(found))
     print(f"lab: open {address}", flush=True)
-    return jupyter.command(PROJECT, JUPYTER_PORT, ANYWHERE), {
-        **told,
-        "LAB_JUPYTER_URL": address,
-        "CELERY_BROKER_URL": database,
-        "CELERY_RESULT_BACKEND": database,
-        "PARTNER_URL": f"{world}/live",
-        "MAIL_URL": f"smtp://live:lab@{WORLD}:{MAIL_PORT}",
-    }
+    return (
+        jupyter.command(PROJECT, JUPYTER_PORT, ANYWHERE),
+        {**told, "LAB_JUPYTER_URL": address, **stack.live_environment()},
+    )
 
 
 def jupyter_address(found: Mapping[str, str]) -> str:

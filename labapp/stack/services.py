@@ -181,7 +181,6 @@ def _flower(home: Path, stack: Stack, socket_path: str, base: str) -> Plan:
 
 
 def _jupyter(home: Path, root: Path, stack: Stack, port: Port, token: str) -> Plan:
-    database = stack.broker_url(0)
     return Plan(
         name="jupyter",
         command=jupyter.command(root, port.number),
@@ -189,10 +188,7 @@ def _jupyter(home: Path, root: Path, stack: Stack, port: Port, token: str) -> Pl
         environment={
             **jupyter.environment(home, token),
             "LAB_HOME": str(home),
-            "CELERY_BROKER_URL": database,
-            "CELERY_RESULT_BACKEND": database,
-            "PARTNER_URL": f"{stack.world_url}/live",
-            "MAIL_URL": stack.mail_login("live"),
+            **stack.live_environment(),
         },
         folder=root,
         note=port.url,

@@ -28,10 +28,20 @@ def free_space(folder: Path) -> int:
     return shutil.disk_usage(next(f for f in (folder, *folder.parents) if f.is_dir())).free
 
 
-def require_space(folder: Path, least: int) -> None:
-    """Raises LabError where fewer than ``least`` bytes are free for this folder."""
+def require_space(
+    folder: Path, least: int, *, shown: str = "", hint: str = "`lab doctor` says how much is free"
+) -> None:
+    """Raises LabError where too little is free.
+
+    Args:
+        folder: what is written to.
+        least: bytes that it needs.
+        shown: how whoever reads the message knows the folder, if not by its path.
+        hint: what helps to make room.
+    """
     if (free := free_space(folder)) < least:
+        where = shown or folder
         raise LabError(
-            f"the disk is full: {free / 1e6:.1f} MB free for {folder}, needed are {least / 1e6:g}",
-            hint="make room there, then try again; `lab doctor` says how much is free",
+            f"the disk is full: {free / 1e6:.1f} MB free for {where}, needed are {least / 1e6:g}",
+            hint=f"make room there, then try again; {hint}",
         )

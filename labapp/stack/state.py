@@ -22,6 +22,10 @@ from labapp.stack.processes import is_alive
 
 STATE_FILE = "stack.json"
 VERSION = 1
+LIVE = "live"
+"""The scope of what is sent by hand, and the worker that runs it."""
+ADDRESSES = ("LAB_BROKER_URL", "LAB_WORLD_URL", "LAB_NODE_URLS")
+"""Environment variables that say where the services are."""
 IN_CONTAINER = "LAB_CONTAINER"
 """Environment variable that the image sets."""
 NOT_RUNNING = LabError("no lab is running here", hint="start it with `make lab` (or `lab up`)")
@@ -78,9 +82,9 @@ class Stack:
         login = f":{password}@" if password else ""
         return f"redis://{login}{self.broker.host}:{self.broker.port}/{db}"
 
-    def mail_login(self, scope: str) -> str:
-        """What a task of this scope is told as $MAIL_URL; "" where no mailbox is known."""
-        return mail_login(self.mail_url, scope)
+    def live_environment(self) -> dict[str, str]:
+        """What those are told who send tasks by hand: the live worker runs them."""
+        return task_environment(self.broker_url(0), f"{self.world_url}/{LIVE}", self.mail_url)
 
     @property
     def is_supervised_alive(self) -> bool:
@@ -90,6 +94,26 @@ class Stack:
     def to_json(self) -> str:
         """The text of stack.json."""
         return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def task_environment(database: str, partner_url: str, mail_url: str) -> dict[str, str]:
+    """What a task, and whoever sends it, is told of broker, backend, partner and mailbox.
+
+    Args:
+        database: Redis URL of one database.
+        partner_url: the world's URL of one scope.
+        mail_url: smtp://HOST:PORT, or "" where there is no mailbox.
+    """
+    return {
+        **broker_environment(database),
+        "PARTNER_URL": partner_url,
+        "MAIL_URL": mail_login(mail_url, partner_url.rpartition("/")[2]),
+    }
+
+
+def broker_environment(database: str) -> dict[str, str]:
+    """What a task is told of its broker and its result backend: one Redis database."""
+    return {"CELERY_BROKER_URL": database, "CELERY_RESULT_BACKEND": database}
 
 
 def mail_login(mail_url: str, scope: str) -> str:
@@ -140,10 +164,17 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Stack | None:
     Raises:
         LabError: some of the variables are set and some are not.
     """
-    names = ("LAB_BROKER_URL", "LAB_WORLD_URL", "LAB_NODE_URLS", "LAB_CONTROL_TOKEN")
-    values = [environ.get(name, "") for name in names]
-    if not any(environ.get(name) for name in names[:3]):
-        return None
+    return described_by(environ) if any(environ.get(name) for name in ADDRESSES) else None
+
+
+def described_by(told: Mapping[str, str]) -> Stack:
+    """The stack of these variables.
+
+    Raises:
+        LabError: one of them is missing.
+    """
+    names = (*ADDRESSES, "LAB_CONTROL_TOKEN")
+    values = [told.get(name, "") for name in names]
     missing = [name for name, value in zip(names, values, strict=True) if not value]
     if missing:
         raise LabError(
@@ -152,15 +183,21 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Stack | None:
         )
     broker_url, world_url, node_urls, token = values
     url = urlsplit(broker_url)
-    password = unquote(url.password or "")
-    host, port = url.hostname or "redis", url.port or 6379
-    broker = Broker(host, port, password, source="compose")
-    nodes = tuple(part.strip() for part in node_urls.split(",") if part.strip())
     return Stack(
-        *(0, 0.0, broker, world_url, nodes, token),
-        mail_url=environ.get("LAB_MAIL_URL", ""),
-        shared_folder=environ.get("LAB_SHARED_FOLDER", ""),
-        jupyter_url=environ.get("LAB_JUPYTER_URL"),
+        pid=0,
+        started=0.0,
+        broker=Broker(
+            host=url.hostname or "redis",
+            port=url.port or 6379,
+            password=unquote(url.password or ""),
+            source="compose",
+        ),
+        world_url=world_url,
+        node_urls=tuple(part.strip() for part in node_urls.split(",") if part.strip()),
+        control_token=token,
+        mail_url=told.get("LAB_MAIL_URL", ""),
+        shared_folder=told.get("LAB_SHARED_FOLDER", ""),
+        jupyter_url=told.get("LAB_JUPYTER_URL"),
     )
 
 

@@ -60,9 +60,10 @@ def timeline_svg(picture: Picture, title: str, description: str) -> str:
     width, height = _n(picture.width), _n(picture.height)
     look = f'role="img" font-family="Helvetica, Arial, sans-serif" font-size="12" fill="{INK}"'
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    fits = 'style="max-width: 100%; height: auto"'  # beside a file list a notebook is narrower
     frame = f' rx="6" stroke="{RULE}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {look}>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {fits} {look}>',
         f"<title>{_t(title)}</title><desc>{_t(description)}</desc>",
         _rect(0.5, 0.5, picture.width - 1, picture.height - 1, PAPER, frame),
         *_bands(picture.rows),

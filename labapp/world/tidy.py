@@ -13,11 +13,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from labapp.stack.state import LIVE
 from labapp.world.journal import Record, records
 from labapp.world.store import PRIVATE, Store
 
-LIVE = "live"
-"""Scope of what is sent by hand; it lives as long as the lab."""
 KEPT_SCOPES = 200
 """Scopes of which a starting world remembers anything."""
 KEPT_RECORDS = 200_000

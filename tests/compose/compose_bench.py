@@ -107,8 +107,8 @@ def liberties(container: dict[str, Any], uid: int) -> list[str]:
     return [f"not so: {what}" for what, is_so in as_should_be.items() if not is_so]
 
 
-def copy_of_the_project(folder: Path) -> Path:
-    """A checkout of what is here now, as git sees it, of the owner that these tests want."""
+def copy_of_the_project(folder: Path, uid: int = UID) -> Path:
+    """A checkout of what is here now, as git sees it, owned by ``uid`` where root runs this."""
     listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT)
     for name in filter(None, listed.stdout.split("\0")):
         target = folder / name
@@ -116,7 +116,7 @@ def copy_of_the_project(folder: Path) -> Path:
         shutil.copy2(ROOT / name, target)
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
-            os.chown(path, UID, UID)
+            os.chown(path, uid, uid)
     return folder
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from compose_bench import FILES, IMAGE, ROOT, Compose, copy_of_the_project, run
+from docker_bench import remove_image
 
 NAME = "lab-under-test"
 
@@ -31,4 +32,4 @@ def compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield made
     finally:
         made.close()
-        run(["docker", "image", "rm", "--force", IMAGE], ROOT)
+        remove_image(IMAGE)

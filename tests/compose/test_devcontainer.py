@@ -43,11 +43,7 @@ def inside(command: str, timeout: float = 300.0) -> str:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project, of the container's user."""
-    folder = copy_of_the_project(tmp_path_factory.mktemp("devcontainer"))
-    if os.geteuid() == 0:
-        for path in (folder, *folder.rglob("*")):
-            os.chown(path, UID, UID)
-    return folder
+    return copy_of_the_project(tmp_path_factory.mktemp("devcontainer"), UID)
 
 
 @pytest.fixture(scope="module", autouse=True)

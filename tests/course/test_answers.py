@@ -11,7 +11,6 @@ from answers import NOT_PASSING, ROOT, WITH_EXERCISE, Wrong
 from labapp.course.check import check
 from labapp.course.report import Report
 from labapp.course.stage import Stage
-from labapp.course.stages import STAGES
 from labapp.lab.session import COLD_STARTS
 from labapp.stack.state import Stack
 
@@ -45,10 +44,10 @@ def test_the_solution_survives_every_fault(stage: Stage, checked: Checked) -> No
 
 
 @pytest.mark.parametrize("answers", ["solutions", "exercises"])
+@pytest.mark.parametrize("stage", WITH_EXERCISE, ids=lambda stage: stage.number)
 def test_workers_started_by_the_command_line_give_the_same_report(
-    answers: str, checked: Checked, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, answers: str, checked: Checked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage = STAGES["02"]
     folder = ROOT / answers / stage.folder
     forked = checked(stage, folder)
     monkeypatch.setenv(COLD_STARTS, "1")

@@ -12,9 +12,10 @@ import redis
 from node_bench import PATIENCE, kill, wait_gone
 
 from labapp.errors import LabError
-from labapp.lab.session import Session, broker_environment
+from labapp.lab.session import Session
 from labapp.node.link import Way
 from labapp.stack.ports import is_listening
+from labapp.stack.state import broker_environment
 from labapp.stack.testing import wait_until
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from node_bench import Bench, OwnNode
 
     from labapp.node.client import OpenLink, StartedBroker
-    from labapp.stack.state import Stack
+    from labapp.stack.state import Stack, broker_environment
 
 
 def client(url: str, seconds: float = PATIENCE) -> redis.Redis:

@@ -25,8 +25,8 @@ def test_in_compose_the_mailbox_is_told_or_there_is_none() -> None:
     without = from_environment(COMPOSE)
     assert with_it is not None
     assert without is not None
-    assert with_it.mail_login("live").endswith("@world:2525")
-    assert without.mail_login("live") == ""
+    assert with_it.live_environment()["MAIL_URL"].endswith("@world:2525")
+    assert without.live_environment()["MAIL_URL"] == ""
 
 
 def test_a_running_stack_knows_its_mailbox(stack: Stack) -> None:
