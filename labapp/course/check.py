@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from labapp.checker.history import Restored
+from labapp.course.course import project_root
 from labapp.course.report import Report
 from labapp.course.stage import Outcome, Progress, Stage, Trial, try_in_turn
 from labapp.course.stages import STAGES, stage_named
@@ -126,15 +127,6 @@ def answers_folder(stage: Stage, answers: str | Path = "") -> Path:
         f"there is no folder {what}",
         hint=f"--answers takes exercises, solutions or a folder that holds {stage.module}.py",
     )
-
-
-def project_root() -> Path:
-    """The folder with ``exercises/`` and ``solutions/``: this one or one above it."""
-    here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
-        if (folder / "exercises").is_dir() and (folder / "solutions").is_dir():
-            return folder
-    raise LabError("no exercises/ here", hint="run this inside the project's folder")
 
 
 def main(stage: str, answers: str = "", as_json: bool = False) -> int:

@@ -1,4 +1,4 @@
-"""What a stage is: its place, its faults, its diagnoses.
+"""What a stage is in code: its faults, its diagnoses.  The rest is data (``labapp.course.course``).
 
 Plain values; a stage is one module beside this one that makes one.
 """
@@ -175,7 +175,6 @@ class Stage:
     Args:
         number: two digits, as in file names.
         name: as in file names.
-        question: what it asks.
         trials: what its check tries; empty where the stage has no exercise.
         diagnoses: from the most to the least particular.
         module: module of the exercise that the learner edits.
@@ -188,7 +187,6 @@ class Stage:
 
     number: str
     name: str
-    question: str
     trials: Sequence[Tried] = ()
     diagnoses: Sequence[Diagnosis] = field(default=())
     module: str = "shop"

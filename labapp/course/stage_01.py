@@ -305,7 +305,6 @@ DIAGNOSES = (
 FIRST_QUEUE = Stage(
     "01",
     "first_queue",
-    "What does delay() put into Redis?",
     trials=QUESTIONS,
     diagnoses=DIAGNOSES,
     module="api",

@@ -188,7 +188,6 @@ DIAGNOSES = (
 CRASH = Stage(
     "02",
     "crash",
-    "Where does a task go when its worker dies?",
     trials=TRIALS,
     diagnoses=DIAGNOSES,
 )

@@ -154,7 +154,6 @@ DIAGNOSES = (
 DUPLICATES = Stage(
     "03",
     "duplicates",
-    "Why did it run twice?",
     trials=TRIALS,
     diagnoses=DIAGNOSES,
 )

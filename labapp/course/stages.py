@@ -8,7 +8,7 @@ from labapp.course.stage_02 import CRASH
 from labapp.course.stage_03 import DUPLICATES
 from labapp.errors import LabError
 
-START_HERE = Stage("00", "start_here", "What is running, and what will I see?")
+START_HERE = Stage("00", "start_here")
 
 STAGES = {stage.number: stage for stage in (START_HERE, FIRST_QUEUE, CRASH, DUPLICATES)}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import re
 import shutil
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from labapp.course.course import STARTER, Exercise, course
 from labapp.course.stage import Stage
 from labapp.course.stages import STAGES
 
@@ -32,27 +32,30 @@ class Wrong:
         return f"{self.stage.number}-{self.name}"
 
 
-STARTERS = {"01": "pending-is-queued", "02": "acknowledged-early", "03": "shorter-than-the-charge"}
-"""What the check says of each starter; a learner reads it first."""
-
-
 def starters() -> Iterator[Wrong]:
-    """The starter of each stage."""
-    for stage in WITH_EXERCISE:
-        folder = ROOT / "exercises" / stage.folder
-        yield Wrong(stage, "starter", folder, "", STARTERS[stage.number])
+    """The starter of each stage; a learner reads first what the check says of it."""
+    for stage, exercise in exercises():
+        folder = ROOT / "exercises" / stage.folder / STARTER
+        yield Wrong(stage, "starter", folder, "", exercise.starter)
 
 
 def wrong_answers() -> Iterator[Wrong]:
-    """Every wrong answer of every stage, with what is written beside it."""
+    """Every wrong answer of every stage."""
+    for stage, exercise in exercises():
+        folder = ROOT / "solutions" / stage.folder / "wrong_answers"
+        for name, told in exercise.wrong_answers.items():
+            yield Wrong(stage, name, folder / name, told.fault, told.diagnosis)
+
+
+def exercises() -> Iterator[tuple[Stage, Exercise]]:
+    """Each stage that has an exercise, with it."""
     for stage in WITH_EXERCISE:
-        for beside in sorted(
-            (ROOT / "solutions" / stage.folder / "wrong_answers").glob("*/diagnosis.toml")
-        ):
-            told = tomllib.loads(beside.read_text())
-            yield Wrong(stage, beside.parent.name, beside.parent, told["trial"], told["diagnosis"])
+        exercise = course().lesson(stage.number).exercise
+        assert exercise is not None, f"give stage {stage.number} a [stage.exercise] in course.toml"
+        yield stage, exercise
 
 
+STARTERS = {stage.number: exercise.starter for stage, exercise in exercises()}
 NOT_PASSING = [*starters(), *wrong_answers()]
 
 
