@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("lessons", "the lab's notebooks")
     group.addoption("--stage", default="", metavar="NN", help="only the notebooks of one stage")
     group.addoption("--shuffle-seed", type=int, metavar="N", help="notebooks in a random order")
-    group.addoption("--rounds", type=int, default=1, metavar="N", help="run each notebook N times")
+    group.addoption("--rounds", type=int, default=1, metavar="N", help="run each lesson N times")
     group.addoption("--kernel-cwd", metavar="DIR", help="start kernels there, not beside the file")
     group.addoption("--no-stack", action="store_true", help="start no stack for the notebooks")
 
@@ -90,9 +90,11 @@ def pytest_collect_file(
     stage = parent.config.option.stage
     if stage and stage_of(file_path) != stage:
         return others
+    # A case file stands alone: nothing follows it, and it follows nothing.
+    rounds = 1 if stage_of(file_path) == CASES else parent.config.option.rounds
     return others + [
         Lesson.from_parent(parent, path=file_path, **_round_name(parent, file_path, number))
-        for number in range(1, parent.config.option.rounds + 1)
+        for number in range(1, rounds + 1)
     ]
 
 
@@ -115,6 +117,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.option.shuffle_seed is not None:
         order = _shuffled(order, random.Random(config.option.shuffle_seed))  # noqa: S311
     items[:] = others + [item for lesson in order for item in lessons[lesson]]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With rounds, one xdist worker, and so one stack, for all rounds of all lessons."""
+    if config.option.rounds == 1:
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Together(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            is_lesson = ".ipynb" in file and CASES not in Path(file).parts
+            return "lessons" if is_lesson else file
+
+    return Together(config, log)
 
 
 def _shuffled(lessons: list[Lesson], chance: random.Random) -> list[Lesson]:

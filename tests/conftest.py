@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import psutil
@@ -18,7 +18,7 @@ from labapp.stack.testing import RUN_MARK, headless_stack, wait_until
 RUN = (RUN_MARK, secrets.token_hex(8))  # inherited by whatever the tests start
 ROOT = Path(__file__).parent.parent
 GONE_SECONDS = 5.0
-LONGEST = ("test_flips", "test_answers", "test_order", "test_renamed_answers", "test_lab_verdicts")
+LONGEST = ("test_flips", "test_answers", "test_renamed_answers", "test_lab_verdicts")
 """Files that take minutes.  A file belongs to one test process, so these have to begin first."""
 
 # The same cases on each run and no time limits: a push must not turn red because a draw was
@@ -29,9 +29,16 @@ settings.register_profile(
 settings.load_profile("lab")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first; xdist keeps the order (`make test` tells it to)."""
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """What takes longest first, in the order that others made; xdist keeps it (`make test`)."""
+    yield
+    items.sort(key=lambda item: not _takes_minutes(item.path))
+
+
+def _takes_minutes(file: Path) -> bool:
+    """The lessons stay together, too: several rounds of them on one stack."""
+    return file.stem in LONGEST or (file.suffix == ".ipynb" and file.parent.name == "notebooks")
 
 
 class LeftOvers:

@@ -1,19 +1,15 @@
-"""Lessons pass in any order and twice in a row on the same stack; `--stage` chooses among them."""
+"""In which order lessons run, how often, and on which stack; `--stage` chooses among them."""
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from nbruns import ROOT, Run, cell, run_nbval, write
-
-from labapp.course.notebooks import CASES, notebooks_in, stage_of
+from nbruns import Run, cell, run_nbval, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LESSONS = ROOT / "notebooks"
 SEED = 7
 
 
@@ -59,6 +55,20 @@ def test_xdist_gives_a_notebook_to_one_worker_whole(shelf: Path) -> None:
     assert run.status == 0, run.output
 
 
+def test_xdist_gives_all_rounds_of_all_lessons_to_one_worker(shelf: Path) -> None:
+    """`make test` runs the lessons so: twice in a row, in any order, on the same stack."""
+    seen = shelf / "seen"
+    seen.mkdir()
+    mine = f"pathlib.Path({str(seen)!r}, os.environ['PYTEST_XDIST_WORKER'])"
+    who = f"import os, pathlib\n{mine}.touch()"
+    for name in ("03_who", "04_who_else", "05_who_more"):
+        write(shelf, name, cell(who), cell("print('a')", "a\n"))
+    run = run_nbval(shelf, "--no-stack", "-n2", "--rounds=2", f"--shuffle-seed={SEED}")
+    assert run.status == 0, run.output
+    assert len(order(run)) == 12
+    assert len(list(seen.iterdir())) == 1
+
+
 def test_neither_nbval_nor_lax_on_the_command_line_changes_anything(shelf: Path) -> None:
     write(shelf, "04_bad", cell("print('b')", "a\n"))
     for option in ("--nbval", "--nbval-lax"):
@@ -86,12 +96,3 @@ def test_a_red_cell_shows_the_ends_of_the_stacks_logs(tmp_path: Path) -> None:
     run = run_nbval(tmp_path)
     assert run.red("00_stack") == {"Cell 1": "assertion"}, run.output
     assert "end of broker.log" in run.output
-
-
-def test_the_lessons_pass_in_any_order_and_twice_in_a_row(tmp_path: Path) -> None:
-    for lesson in notebooks_in(LESSONS):
-        if stage_of(lesson) != CASES:  # each of those stands alone, and has run once already
-            shutil.copy(lesson, tmp_path)
-    where = f"--kernel-cwd={LESSONS}"
-    run = run_nbval(tmp_path, where, "--rounds=2", f"--shuffle-seed={SEED}")
-    assert run.status == 0, run.output
