@@ -67,13 +67,15 @@ class Restored:
 class Result:
     """The result state of one task, read after the run.
 
-    `state` is Celery's name (PENDING, SUCCESS, FAILURE, RETRY, …); `error` the exception's class.
+    `state` is Celery's name (PENDING, SUCCESS, FAILURE, RETRY, …); `error` the exception's class;
+    `raised` where it came out of the task's own module ("shop.py, line 27: charge()"), if it did.
     """
 
     at: float
     key: str
     state: str
     error: str = ""
+    raised: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,7 @@ class _Ledger:
                 fate.last_effect_at = max(fate.last_effect_at, at)
             case FaultFired(at, _, keys) | Restored(at, keys):
                 self._touch(at, keys)
-            case Result(_, key, state, error):
+            case Result(_, key, state, error, _):
                 self._fates[key].outcomes.add((state, error))
             case Declared(_, key):
                 self._fates[key].declared = True

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from labapp.checker.history import Restored
+from labapp.checker.history import Restored, Result
 from labapp.course.course import project_root
 from labapp.course.report import Report
 from labapp.course.stage import Outcome, Progress, Stage, Trial, try_in_turn
@@ -81,7 +81,8 @@ def run_trial(session: Session, stage: Stage, module: Module, trial: Trial) -> O
     if verdict.unknown:
         raise LabError(f"no verdict for {trial.name!r}: {verdict.unknown}", hint=hint(trial))
     given_back = frozenset(key for event in run.history.of(Restored) for key in event.keys)
-    return Outcome(verdict, given_back)
+    raised = {result.key: result.raised for result in run.history.of(Result) if result.raised}
+    return Outcome(verdict, given_back, raised=raised)
 
 
 @contextmanager

@@ -8,13 +8,14 @@ question, each leaving it as the next one needs it.  Used by the stages; depends
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labapp.checker.history import Declared, Effect, Event, Result, Sent
 from labapp.checker.verdict import Verdict, judge
-from labapp.course.stage import NOTHING, Heard, Outcome, Progress, Stage, try_in_turn
+from labapp.course.stage import API, NOTHING, Heard, Outcome, Progress, Stage, try_in_turn
 from labapp.lab.front import Front
 from labapp.lab.publisher import Module
+from labapp.lab.reading import own_line
 from labapp.lab.reply import Reply
 from labapp.lab.session import Session
 
@@ -58,7 +59,16 @@ def interview(
     """
     questions = [trial for trial in stage.trials if isinstance(trial, Question)]
     with Front(session, module.path, app=module.name) as front:
-        return try_in_turn(questions, lambda question: question.ask(front), progress)
+        return try_in_turn(questions, lambda question: answered(front, question), progress)
+
+
+def answered(front: Front, question: Question) -> Outcome:
+    """What came of a question, with the API's own line where it broke at one."""
+    outcome = question.ask(front)
+    line = own_line(front.api.news(), front.api.module.path) if front.api else ""
+    return (
+        replace(outcome, raised={API: line}) if line and not question.passed(outcome) else outcome
+    )
 
 
 def heard(*pairs: tuple[str, str | Reply]) -> tuple[Heard, ...]:

@@ -62,6 +62,7 @@ class Report:
         failed = self.stage.failed(self.outcomes)
         for name in failed:
             yield from (f"{name}: {found}" for found in missing(self.outcomes[name].verdict))
+            yield from (f"{name}: {found}" for found in own_lines(self.outcomes[name]))
         if len(self.outcomes) < len(self.stage.trials):
             yield "The other faults were not run: first it has to work when nothing strikes."
         allowed = [self.outcomes[name].verdict for name in self.outcomes if name not in failed]
@@ -124,6 +125,12 @@ def missing(verdict: Verdict) -> Iterator[str]:
         yield f"{fold(keys)} lost, result {state or 'unknown'}."
     if verdict.unexpected:
         yield f"{fold(verdict.unexpected)} charged, but never sent."
+
+
+def own_lines(outcome: Outcome) -> Iterator[str]:
+    """Which of the learner's lines an error came from."""
+    for line, keys in outcome.own_lines.items():
+        yield f"the error of {fold(keys)} comes from {line}"
 
 
 def paragraphs(texts: Iterator[str] | list[str]) -> str:

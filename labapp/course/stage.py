@@ -69,6 +69,10 @@ class Trial:
         return bool(verdict.exactly_once if self.exactly_once else verdict.at_least_once)
 
 
+API = "the API"
+"""Whose error it is that is no order's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What an answer said of itself, beside what was true.
@@ -96,12 +100,15 @@ class Outcome:
         given_back: business keys whose messages the broker gave back after the fault.
         heard: what the answer said when it was asked, in order.
         copies: messages in the broker that one request had left there.
+        raised: business key → the learner's own line where its task's error came from; `API` for
+            the API's.
     """
 
     verdict: Verdict
     given_back: frozenset[str] = frozenset()
     heard: tuple[Heard, ...] = ()
     copies: int = 0
+    raised: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -114,6 +121,15 @@ class Outcome:
             told: list[str] = [getattr(one, column) for one in self.heard]
             return ", then ".join(dict.fromkeys(told) if len(set(told)) == 1 else told)
         return fold(getattr(self.verdict, column))
+
+    @property
+    def own_lines(self) -> dict[str, list[str]]:
+        """The learner's own lines behind what was lost or failed, each with its keys."""
+        found: dict[str, list[str]] = {}
+        for key in (API, *self.verdict.lost, *self.verdict.failed, *self.verdict.stuck):
+            if line := self.raised.get(key):
+                found.setdefault(line, []).append(key)
+        return found
 
     def lost(self, state: str = "") -> frozenset[str]:
         """Keys that were lost (and whose result says so: ``PENDING``, ``FAILURE: KeyError``)."""

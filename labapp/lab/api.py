@@ -51,6 +51,7 @@ class Api:
     def __init__(self, module: Module, env: Mapping[str, str]) -> None:
         module.require_file()
         self.module = module
+        self._heard = 0
         self._port = Port()
         self.url = self._port.url
         environment = {**for_module(), "PYTHONUNBUFFERED": "1", **env}
@@ -88,6 +89,13 @@ class Api:
         for level in LEVELS:
             said = said.removeprefix(level)
         return said.strip()
+
+    def news(self) -> str:
+        """What it has said since this was last asked: the tracebacks of its answers 500."""
+        self._log.seek(self._heard)
+        text = self._log.read()
+        self._heard += len(text)
+        return text.decode(errors="replace")
 
     @property
     def alive(self) -> bool:

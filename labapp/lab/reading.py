@@ -6,7 +6,9 @@ the queue has drained: Celery acknowledges a failure before it stores it.
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 
 from labapp.checker.history import Answered, Attempt, Effect, Remaining, Result, Where
 from labapp.lab.broker import Contents, Message
@@ -14,6 +16,11 @@ from labapp.lab.drain import HORIZON
 from labapp.lab.field import Field
 from labapp.world.client import Reading
 from labapp.world.kinds import Kind
+
+FRAME = re.compile(
+    r'^  File "(?P<file>.+)", line (?P<line>\d+), in .+\n    (?P<source>.+)$', re.MULTILINE
+)
+"""A frame of a traceback, as Python prints it."""
 
 
 def read(field: Field, drained: bool) -> None:
@@ -79,5 +86,23 @@ def read_results(field: Field) -> None:
         result = results.get(task_id, {"status": "PENDING"})
         body = result.get("result")
         error = str(body.get("exc_type", "")) if isinstance(body, dict) else ""
+        raised = own_line(result.get("traceback") or "", field.plan.module.path)
         for name in field.names(key):
-            field.note(Result(field.now(), name, result["status"], error))
+            field.note(Result(field.now(), name, result["status"], error, raised))
+
+
+def own_line(traceback: str, folder: Path) -> str:
+    """The innermost line of a traceback that stands in a module of this folder, with its source.
+
+    Args:
+        traceback: as Celery stores it with a failed result; "" for none.
+        folder: of the learner's modules.
+
+    Returns:
+        "shop.py, line 27: raise KeyError(order)"; "" where no frame is of this folder.
+    """
+    found = [frame for frame in FRAME.finditer(traceback) if Path(frame["file"]).parent == folder]
+    if not found:
+        return ""
+    last = found[-1]
+    return f"{Path(last['file']).name}, line {last['line']}: {last['source']}"
