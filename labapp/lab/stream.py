@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 import httpx
 
 from labapp.lab.broker import POLL
+from labapp.stack.control import NO_TLS
 
 CONNECT_SECONDS = 10.0
 END_SECONDS = 10.0
@@ -44,7 +45,9 @@ class Stream:
     def _listen(self, url: str) -> None:
         with (
             contextlib.suppress(httpx.HTTPError, httpx.StreamError),
-            httpx.Client(timeout=httpx.Timeout(CONNECT_SECONDS, read=None)) as client,
+            httpx.Client(
+                timeout=httpx.Timeout(CONNECT_SECONDS, read=None), verify=NO_TLS
+            ) as client,
             client.stream("GET", url) as response,
         ):
             for data in events(self._counted(response.iter_lines())):

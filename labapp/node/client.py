@@ -19,7 +19,7 @@ import httpx
 from labapp.errors import LabError
 from labapp.node.link import Way
 from labapp.node.workers import WorkerSpec
-from labapp.stack.control import ControlClient, Gone, refusal
+from labapp.stack.control import NO_TLS, ControlClient, Gone, refusal
 from labapp.stack.ports import LOOPBACK
 
 
@@ -84,7 +84,9 @@ class NodeLease:
     """
 
     def __init__(self, url: str, token: str, **asked: str) -> None:
-        self._client = httpx.Client(timeout=httpx.Timeout(10.0, read=None), trust_env=False)
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(10.0, read=None), verify=NO_TLS, trust_env=False
+        )
         request = self._client.build_request(
             "GET", f"{url}/lease", params=asked, headers={"Authorization": f"Bearer {token}"}
         )

@@ -29,7 +29,7 @@ from labapp.node.link import Link, Way
 from labapp.node.private_broker import PrivateBroker
 from labapp.node.warm import WarmStarts
 from labapp.node.workers import SCRATCH, Worker, WorkerSpec
-from labapp.stack.control import health, json_object, serve, token_guard
+from labapp.stack.control_server import health, json_object, serve, token_guard
 from labapp.stack.ports import LOOPBACK
 from labapp.stack.processes import become_subreaper
 from labapp.stack.space import FOR_A_LOG, require_space

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from labapp.stack.control import health, json_object, serve, token_guard
+from labapp.stack.control_server import health, json_object, serve, token_guard
 from labapp.world.files import Files
 from labapp.world.journal import Journal
 from labapp.world.kinds import Kind
