@@ -238,3 +238,63 @@ def check(stage: str, answers: str, as_json: bool) -> None:
     from labapp.course.check import main as run
 
     sys.exit(run(stage, answers, as_json))
+
+
+@main.command(name="next")
+def next_() -> None:
+    """What to do next."""
+    from labapp.course.loop import next_text
+
+    click.echo(next_text())
+
+
+@main.command()
+@click.argument("stage", default="")
+def watch(stage: str) -> None:
+    """Check now and at each save, until it passes; Ctrl-C ends it."""
+    from labapp.course.watch import watch as run
+
+    sys.exit(run(stage))
+
+
+@main.command()
+@click.argument("stage", default="")
+@click.option("--again", is_flag=True, help="Those given so far.")
+def hint(stage: str, again: bool) -> None:
+    """One more hint for a stage; for the next one if none is named."""
+    from labapp.course.loop import hint_text
+
+    click.echo(hint_text(stage, again))
+
+
+@main.command()
+@click.argument("stage", default="")
+@click.option("--all", "every", is_flag=True, help="All exercises; progress is forgotten.")
+def reset(stage: str, every: bool) -> None:
+    """Put an exercise's starter back; a copy of yours is kept."""
+    from labapp.course.reset import reset as run
+    from labapp.course.reset import reset_all
+
+    if bool(stage) == every:
+        raise LabError("reset which stage?", hint="`lab reset NN`, or `lab reset --all`")
+    click.echo("\n".join(reset_all() if every else run(stage)))
+
+
+@main.command()
+@click.argument("stage")
+def diff(stage: str) -> None:
+    """Yours against the solution, once you have passed."""
+    from labapp.course.loop import diff as run
+
+    colours = {"-": "red", "+": "green", "@": "cyan"}
+    for line in run(stage):
+        click.secho(line, fg=colours.get(line[:1]))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def progress(as_json: bool) -> None:
+    """What you have passed, and how."""
+    from labapp.course.loop import progress_json, progress_text
+
+    click.echo(json.dumps(progress_json(), indent=2) if as_json else progress_text())

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from labapp.course.progress import FILE, VARIABLE
 from labapp.stack.processes import kill_all, marked
 from labapp.stack.state import Stack
 from labapp.stack.testing import RUN_MARK, headless_stack, wait_until
@@ -75,6 +76,18 @@ def left_overs() -> Iterator[LeftOvers]:
     _expect_none(found)
     after = state.stat().st_mtime if state.exists() else None
     assert before is not None or after is None, "a test started a lab in the project's own folder"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_progress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests check is not what a learner has done: the project's own file stays as it is."""
+    own = ROOT / FILE
+    before = own.read_bytes() if own.exists() else None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("progress") / FILE))
+        yield
+    after = own.read_bytes() if own.exists() else None
+    assert before == after, f"a test wrote the learner's own {FILE}"
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from labapp.checker.history import Restored, Result
-from labapp.course.course import project_root
+from labapp.course import progress as noted
+from labapp.course.course import no_exercise, project_root
+from labapp.course.files import require_files
 from labapp.course.report import Report
 from labapp.course.stage import Outcome, Progress, Stage, Trial, try_in_turn
 from labapp.course.stages import STAGES, stage_named
@@ -47,14 +49,37 @@ def check(stage: str | Stage, answers: str | Path = "", progress: Progress | Non
     """
     chosen = stage if isinstance(stage, Stage) else stage_named(stage)
     if not chosen.trials:
-        numbers = ", ".join(number for number, known in STAGES.items() if known.trials)
-        raise LabError(f"stage {chosen.folder} has no exercise", hint=f"stages with one: {numbers}")
+        raise no_exercise(chosen, (known for known in STAGES.values() if known.trials))
     module = Module(chosen.module, answers_folder(chosen, answers))
+    own = is_the_learners(chosen, module.path)
+    if own:
+        require_files(chosen.number, module.path, module.file.name)
     with Session(find_stack()) as session:
         examine = chosen.examine or run_trials
         with told_in_one_line():
             outcomes = examine(session, chosen, module, progress or watched())
-    return Report(chosen, outcomes, chosen.diagnose(outcomes))
+    report = Report(chosen, outcomes, chosen.diagnose(outcomes))
+    if own:
+        note(report)
+    return report
+
+
+def is_the_learners(stage: Stage, folder: Path) -> bool:
+    """Whether this folder is the stage's exercise in the project here."""
+    try:
+        exercise = project_root() / "exercises" / stage.folder
+    except LabError:  # no project: an answer in some other folder
+        return False
+    return folder.resolve() == exercise.resolve()
+
+
+def note(report: Report) -> None:
+    """Note the outcome in the learner's progress.  A verdict stands, whatever becomes of that."""
+    code = report.diagnosis.code if report.diagnosis else None
+    try:
+        noted.note_check(report.stage.folder, report.passed, code)
+    except LabError as error:
+        say(f"lab: {error}")
 
 
 def run_trials(
@@ -124,6 +149,8 @@ def answers_folder(stage: Stage, answers: str | Path = "") -> Path:
     what = f"{chosen}/{stage.folder}" if named else chosen
     if folder.exists():
         raise LabError(f"{what} is a file", hint=f"name the folder that holds {stage.module}.py")
+    if chosen == "exercises":
+        raise LabError(f"there is no folder {what}", hint=f"`git checkout {what}` brings it back")
     raise LabError(
         f"there is no folder {what}",
         hint=f"--answers takes exercises, solutions or a folder that holds {stage.module}.py",

@@ -195,6 +195,7 @@ def kernel_variables(stack: Stack, home: Path) -> dict[str, str]:
     return {
         "LAB_HOME": str(home),
         "LAB_ANSWERS": "solutions",
+        "LAB_PROGRESS": str(home / "progress.json"),  # nobody's: it begins with nothing done
         **stack.live_environment(),
     }
 

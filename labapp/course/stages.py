@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from labapp.course.course import pick
 from labapp.course.stage import Stage
 from labapp.course.stage_01 import FIRST_QUEUE
 from labapp.course.stage_02 import CRASH
 from labapp.course.stage_03 import DUPLICATES
-from labapp.errors import LabError
 
 START_HERE = Stage("00", "start_here")
 
@@ -19,9 +19,4 @@ def stage_named(name: str) -> Stage:
     Raises:
         LabError: there is none, with those that there are.
     """
-    wanted = name.strip().lower()
-    for stage in STAGES.values():
-        if wanted in (stage.number, str(int(stage.number)), stage.name, stage.folder):
-            return stage
-    known = ", ".join(stage.folder for stage in STAGES.values())
-    raise LabError(f"there is no stage {name!r}", hint=f"stages: {known}")
+    return pick(STAGES.values(), name)

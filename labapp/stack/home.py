@@ -42,10 +42,27 @@ def make_private(folder: Path) -> Path:
     return folder
 
 
+def unused(path: Path) -> Path:
+    """This path, or the first of PATH-2, PATH-3 … at which nothing is."""
+    found, number = path, 1
+    while found.is_symlink() or found.exists():
+        number += 1
+        found = path.with_name(f"{path.name}-{number}")
+    return found
+
+
 def write_private(path: Path, text: str) -> None:
-    """Replace a file at once with one that only its owner may read; readers never see half."""
+    """Replace a file at once with one that only its owner may read; readers never see half.
+
+    Raises:
+        OSError: it could not be written; the file is as it was, and nothing lies beside it.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    draft.replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+        draft.replace(path)
+    except BaseException:  # Ctrl-C, too
+        draft.unlink(missing_ok=True)
+        raise

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from labapp.course.progress import VARIABLE
 from labapp.stack.state import Stack
 
 
@@ -22,7 +23,7 @@ def lab_here(stack: Stack) -> Iterator[Stack]:
         "LAB_CONTROL_TOKEN": stack.control_token,
     }
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("LAB_")]:
+        for name in [name for name in os.environ if name.startswith("LAB_") and name != VARIABLE]:
             patch.delenv(name)
         for name, value in described.items():
             patch.setenv(name, value)
