@@ -15,7 +15,6 @@ __version__ = "0.1.0"
 _LAB = (
     "answer",
     "charge_of",
-    "connect",
     "crash_broker",
     "cut_off",
     "drop_reply",
@@ -39,17 +38,18 @@ _EXPORTS = {
     "LabError": "labapp.errors",
     "check": "labapp.course.check",
     "compare": "labapp.lab",
+    "connect": "labapp.course.classroom",
     "predict": "labapp.views.prediction",
     **dict.fromkeys(_LAB, "labapp.lab"),
 }
 
 if TYPE_CHECKING:
     from labapp.course.check import check as check
+    from labapp.course.classroom import connect as connect
     from labapp.errors import LabError as LabError
     from labapp.lab import answer as answer
     from labapp.lab import charge_of as charge_of
     from labapp.lab import compare as compare
-    from labapp.lab import connect as connect
     from labapp.lab import crash_broker as crash_broker
     from labapp.lab import cut_off as cut_off
     from labapp.lab import drop_reply as drop_reply

@@ -11,12 +11,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from labapp.checker.history import Restored, Result
-from labapp.course import progress as noted
-from labapp.course.course import no_exercise, project_root
 from labapp.course.files import require_files
+from labapp.course.naming import no_exercise
+from labapp.course.places import project_root
 from labapp.course.report import Report
 from labapp.course.stage import Outcome, Progress, Stage, Trial, try_in_turn
 from labapp.course.stages import STAGES, stage_named
@@ -34,7 +35,13 @@ PASSED, NOT_YET, COULD_NOT_RUN = 0, 1, 2
 """Exit statuses of ``lab check``."""
 
 
-def check(stage: str | Stage, answers: str | Path = "", progress: Progress | None = None) -> Report:
+def check(
+    stage: str | Stage,
+    answers: str | Path = "",
+    progress: Progress | None = None,
+    *,
+    drawing: bool = False,
+) -> Report:
     """Run a stage's faults against an answer.
 
     Args:
@@ -43,6 +50,7 @@ def check(stage: str | Stage, answers: str | Path = "", progress: Progress | Non
             ``$LAB_ANSWERS`` says, else ``exercises``.
         progress: called with one line per trial; by default lines are printed in a notebook and
             nowhere else.
+        drawing: whether the outcomes have timelines, where a trial is one run.
 
     Raises:
         LabError: it could not be run, or a verdict is unknown; with the reason.
@@ -55,7 +63,7 @@ def check(stage: str | Stage, answers: str | Path = "", progress: Progress | Non
     if own:
         require_files(chosen.number, module.path, module.file.name)
     with Session(find_stack()) as session:
-        examine = chosen.examine or run_trials
+        examine = chosen.examine or partial(run_trials, drawing=drawing)
         with told_in_one_line():
             outcomes = examine(session, chosen, module, progress or watched())
     report = Report(chosen, outcomes, chosen.diagnose(outcomes))
@@ -75,22 +83,28 @@ def is_the_learners(stage: Stage, folder: Path) -> bool:
 
 def note(report: Report) -> None:
     """Note the outcome in the learner's progress.  A verdict stands, whatever becomes of that."""
+    from labapp.course.progress import note_check
+
     code = report.diagnosis.code if report.diagnosis else None
     try:
-        noted.note_check(report.stage.folder, report.passed, code)
+        note_check(report.stage.folder, report.passed, code)
     except LabError as error:
         say(f"lab: {error}")
 
 
 def run_trials(
-    session: Session, stage: Stage, module: Module, progress: Progress
+    session: Session, stage: Stage, module: Module, progress: Progress, *, drawing: bool = False
 ) -> dict[str, Outcome]:
     """The outcome of each trial; an answer that fails without any fault gets no others."""
     trials = [trial for trial in stage.trials if isinstance(trial, Trial)]
-    return try_in_turn(trials, lambda trial: run_trial(session, stage, module, trial), progress)
+    return try_in_turn(
+        trials, lambda trial: run_trial(session, stage, module, trial, drawing=drawing), progress
+    )
 
 
-def run_trial(session: Session, stage: Stage, module: Module, trial: Trial) -> Outcome:
+def run_trial(
+    session: Session, stage: Stage, module: Module, trial: Trial, *, drawing: bool = False
+) -> Outcome:
     """The outcome of one trial.  Raises LabError where its verdict is unknown."""
     plan = Plan(
         module=module,
@@ -100,6 +114,7 @@ def run_trial(session: Session, stage: Stage, module: Module, trial: Trial) -> O
         deadline=trial.deadline,
         countdown=trial.countdown,
         time_passes=trial.time_passes,
+        drawing=drawing,
     )
     run = conduct(session, plan)
     verdict = run.judged
@@ -107,7 +122,7 @@ def run_trial(session: Session, stage: Stage, module: Module, trial: Trial) -> O
         raise LabError(f"no verdict for {trial.name!r}: {verdict.unknown}", hint=hint(trial))
     given_back = frozenset(key for event in run.history.of(Restored) for key in event.keys)
     raised = {result.key: result.raised for result in run.history.of(Result) if result.raised}
-    return Outcome(verdict, given_back, raised=raised)
+    return Outcome(verdict, given_back, raised=raised, timeline=run.timeline if drawing else None)
 
 
 @contextmanager

@@ -10,19 +10,17 @@ Used by the rest of ``labapp.course``; depends on pydantic and ``labapp.errors``
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from labapp.course.places import project_root
 from labapp.errors import LabError
 
 FILE = "course.toml"
 """In the project's folder."""
-STARTER = ".starter"
-"""Folder below an exercise with the files as the learner first finds them."""
 
 Name = Annotated[str, Field(min_length=1, pattern=r"\S")]
 Seconds = PositiveInt
@@ -129,59 +127,6 @@ class Course(Part):
     def exercises(self) -> tuple[Lesson, ...]:
         """The stages that have an exercise, in order."""
         return tuple(lesson for lesson in self.stage if lesson.exercise)
-
-
-class Named(Protocol):
-    """A stage, as data or as code, by what people call it."""
-
-    @property
-    def number(self) -> str:
-        """Two digits."""
-
-    @property
-    def name(self) -> str:
-        """As in file names."""
-
-    @property
-    def folder(self) -> str:
-        """Its folder in ``exercises/`` and ``solutions/``."""
-
-
-N = TypeVar("N", bound=Named)
-
-
-def pick(stages: Iterable[N], name: str) -> N:
-    """The stage with this number or name ("02", "2", "crash", "02_crash").
-
-    Raises:
-        LabError: there is none, with those that there are.
-    """
-    known = list(stages)
-    wanted = name.strip().lower()
-    for stage in known:
-        if wanted in (stage.number, str(int(stage.number)), stage.name, stage.folder):
-            return stage
-    folders = ", ".join(stage.folder for stage in known)
-    raise LabError(f"there is no stage {name!r}", hint=f"stages: {folders}")
-
-
-def no_exercise(stage: Named, others: Iterable[Named]) -> LabError:
-    """What is said where a stage has no exercise; ``others`` have one."""
-    numbers = ", ".join(other.number for other in others)
-    return LabError(f"stage {stage.folder} has no exercise", hint=f"stages with one: {numbers}")
-
-
-def project_root() -> Path:
-    """The folder with ``exercises/`` and ``solutions/``: this one or one above it.
-
-    Raises:
-        LabError: there is none.
-    """
-    here = Path.cwd()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
-        if (folder / "exercises").is_dir() and (folder / "solutions").is_dir():
-            return folder
-    raise LabError("no exercises/ here", hint="run this inside the project's folder")
 
 
 def course() -> Course:

@@ -1,6 +1,6 @@
 """The files of an exercise: the learner's, the starter's, and what is missing or changed.
 
-Used by ``labapp.course.check`` and the learner's loop; depends on ``labapp.course.course`` only.
+Used by ``labapp.course.check`` and the learner's loop; depends on ``labapp.course.places`` only.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import filecmp
 from pathlib import Path
 
-from labapp.course.course import STARTER
+from labapp.course.places import STARTER
 from labapp.errors import LabError
 
 BRIEF = "README.md"

@@ -17,8 +17,10 @@ from textwrap import fill
 from typing import Any
 
 from labapp.course import progress
-from labapp.course.course import Exercise, Lesson, course, no_exercise, pick, project_root
+from labapp.course.course import Exercise, Lesson, course
 from labapp.course.files import BRIEF, files_in, require_files
+from labapp.course.naming import no_exercise, pick
+from labapp.course.places import project_root
 from labapp.course.progress import StageProgress
 from labapp.errors import LabError
 from labapp.views.tables import NONE, Cell, Table

@@ -25,7 +25,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from labapp.course.course import project_root
+from labapp.course.places import project_root
 from labapp.errors import LabError
 from labapp.stack.home import unused, write_private
 

@@ -17,6 +17,7 @@ from labapp.views import markup
 from labapp.views.answer import Answer
 from labapp.views.keys import fold
 from labapp.views.tables import NONE, Cell, Table
+from labapp.views.timeline import Timeline
 
 WIDTH = 88
 """Columns of the text; the table is as wide as its keys."""
@@ -50,6 +51,14 @@ class Report:
         rows = [self._row(trial.name) for trial in self.stage.trials]
         headings = [HEADINGS.get(column, column) for column in self.stage.columns]
         return Table((*self.stage.headings, *headings), rows)
+
+    @property
+    def timeline(self) -> tuple[str, Timeline] | None:
+        """What to look at first: the first trial that was not passed, or else the last one, with
+        its timeline; None where it was not drawn."""
+        name = next(iter([*self.stage.failed(self.outcomes), *reversed(list(self.outcomes))]), "")
+        drawn = self.outcomes[name].timeline if name else None
+        return (name, drawn) if drawn else None
 
     def _row(self, name: str) -> list[Cell]:
         if name not in self.outcomes:

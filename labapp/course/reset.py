@@ -14,9 +14,10 @@ from datetime import datetime
 from pathlib import Path
 
 from labapp.course import progress
-from labapp.course.course import STARTER, Lesson, course, project_root
+from labapp.course.course import Lesson, course
 from labapp.course.files import CACHE, files_in, is_folder, is_untouched, starter_files
 from labapp.course.loop import chosen
+from labapp.course.places import STARTER, project_root
 from labapp.errors import LabError
 from labapp.stack.home import lab_home, make_private, unused
 

@@ -14,6 +14,7 @@ from labapp.faults import Fault
 from labapp.lab.publisher import Module
 from labapp.lab.session import Session
 from labapp.views.keys import fold
+from labapp.views.timeline import Timeline
 
 Progress = Callable[[str], object]
 """Takes one line for each trial that has run."""
@@ -102,6 +103,7 @@ class Outcome:
         copies: messages in the broker that one request had left there.
         raised: business key → the learner's own line where its task's error came from; `API` for
             the API's.
+        timeline: of the trial, where it was drawn.
     """
 
     verdict: Verdict
@@ -109,6 +111,7 @@ class Outcome:
     heard: tuple[Heard, ...] = ()
     copies: int = 0
     raised: Mapping[str, str] = field(default_factory=dict, hash=False)
+    timeline: Timeline | None = field(default=None, compare=False, repr=False)
 
     @property
     def said(self) -> tuple[str, ...]:

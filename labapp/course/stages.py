@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labapp.course.course import pick
+from labapp.course.naming import pick
 from labapp.course.stage import Stage
 from labapp.course.stage_01 import FIRST_QUEUE
 from labapp.course.stage_02 import CRASH

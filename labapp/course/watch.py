@@ -16,9 +16,10 @@ import click
 from watchfiles import watch as changes_in
 
 from labapp.course.check import PASSED, check
-from labapp.course.course import Lesson, project_root
+from labapp.course.course import Lesson
 from labapp.course.files import counts, starter_files
 from labapp.course.loop import chosen, next_text
+from labapp.course.places import project_root
 from labapp.errors import LabError
 from labapp.stack.state import find_stack
 

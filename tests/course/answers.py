@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from labapp.course.course import STARTER, Exercise, course
+from labapp.course.course import Exercise, course
+from labapp.course.places import STARTER
 from labapp.course.stage import Stage
 from labapp.course.stages import STAGES
 
