@@ -60,6 +60,7 @@ format: venv ## format the sources
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-clean: ## remove what was built, the virtual environment and the lab's state
+clean: ## remove what was built, the virtual environment and the lab's state; what you did stays
 	@if [ -x $(BIN)/lab ]; then $(BIN)/lab down; fi
-	rm -rf .venv .lab build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@if [ -d .lab ]; then find .lab -mindepth 1 -maxdepth 1 ! -name kept -exec rm -rf {} +; fi
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,7 +11,8 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
-from labapp.course.progress import FILE, VARIABLE
+from labapp.course.progress import FILE
+from labapp.stack.home import PROGRESS_VARIABLE
 from labapp.stack.processes import kill_all, marked
 from labapp.stack.state import Stack
 from labapp.stack.testing import RUN_MARK, headless_stack, wait_until
@@ -84,7 +85,7 @@ def nobodys_progress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     own = ROOT / FILE
     before = own.read_bytes() if own.exists() else None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("progress") / FILE))
+        patch.setenv(PROGRESS_VARIABLE, str(tmp_path_factory.mktemp("progress") / FILE))
         yield
     after = own.read_bytes() if own.exists() else None
     assert before == after, f"a test wrote the learner's own {FILE}"

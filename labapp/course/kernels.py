@@ -25,6 +25,7 @@ from nbval.kernel import (  # type: ignore[import-untyped]
 )
 
 from labapp.errors import LabError
+from labapp.stack.home import PROGRESS_VARIABLE
 
 if TYPE_CHECKING:
     from labapp.stack.state import Stack
@@ -195,7 +196,7 @@ def kernel_variables(stack: Stack, home: Path) -> dict[str, str]:
     return {
         "LAB_HOME": str(home),
         "LAB_ANSWERS": "solutions",
-        "LAB_PROGRESS": str(home / "progress.json"),  # nobody's: it begins with nothing done
+        PROGRESS_VARIABLE: str(home / "progress.json"),  # nobody's: it begins with nothing done
         **stack.live_environment(),
     }
 

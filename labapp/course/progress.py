@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -27,12 +27,10 @@ from pydantic import Field, TypeAdapter
 
 from labapp.course.places import project_root
 from labapp.errors import LabError
-from labapp.stack.home import unused, write_private
+from labapp.stack.home import PROGRESS_VARIABLE, unused, write_private
 
 FILE = ".lab-progress.json"
 """In the project's folder."""
-VARIABLE = "LAB_PROGRESS"
-"""Environment variable with the path of another file."""
 VERSION = 1
 """Of the file's form.  A higher one may mean things that must not be overwritten."""
 
@@ -72,7 +70,7 @@ def progress_file() -> Path:
     Raises:
         LabError: no project is here, and the environment names no file.
     """
-    given = os.environ.get(VARIABLE)
+    given = os.environ.get(PROGRESS_VARIABLE)
     return Path(given).resolve() if given else project_root() / FILE
 
 
@@ -114,15 +112,16 @@ def note_check(folder: str, passed: bool, diagnosis: str | None) -> None:
     Raises:
         LabError: the file is of a newer version of the lab; it was not changed.
     """
-    with _changing(folder) as noted:
-        before = noted.stage
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        noted.stage = replace(
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    _change(
+        folder,
+        lambda before: replace(
             before,
             checks=before.checks + 1,
             passed=before.passed or (now if passed else None),
             diagnosis=diagnosis,
-        )
+        ),
+    )
 
 
 def note_hint(folder: str, shown: int) -> None:
@@ -131,8 +130,7 @@ def note_hint(folder: str, shown: int) -> None:
     Raises:
         LabError: the file is of a newer version of the lab; it was not changed.
     """
-    with _changing(folder) as noted:
-        noted.stage = replace(noted.stage, hints=max(noted.stage.hints, shown))
+    _change(folder, lambda before: replace(before, hints=max(before.hints, shown)))
 
 
 def forget(copy: Path) -> bool:
@@ -150,24 +148,15 @@ def forget(copy: Path) -> bool:
     return True
 
 
-@dataclass
-class _Noted:
-    """One stage's entry while it is changed."""
-
-    stage: StageProgress
-
-
-@contextmanager
-def _changing(folder: str) -> Iterator[_Noted]:
-    """Inside, the entry may be replaced; afterwards it is in the file, beside all others."""
+def _change(folder: str, change: Callable[[StageProgress], StageProgress]) -> None:
+    """Replace a stage's entry; where that cannot be written, say so."""
     path = progress_file()
     try:
         with _alone(path):
             raw = _sound(path)
             entry = raw["stages"].setdefault(folder, {})
-            noted = _Noted(_STAGES.validate_python({folder: entry})[folder])
-            yield noted
-            entry.update(asdict(noted.stage))
+            before = _STAGES.validate_python({folder: entry})[folder]
+            entry.update(asdict(change(before)))
             write_private(path, json.dumps(raw, indent=2) + "\n")
     except OSError as error:
         _say(f"progress was not noted in {path}: {error.strerror}")
@@ -217,7 +206,7 @@ def _load(path: Path) -> dict[str, Any]:
             raise LabError(
                 f"{path.name} is of a newer version of the lab ({version}, this one knows "
                 f"{VERSION}): left as it is",
-                hint=f"update the lab, or name another file in ${VARIABLE}",
+                hint=f"update the lab, or name another file in ${PROGRESS_VARIABLE}",
             )
         _STAGES.validate_python(raw["stages"])
     except (ValueError, TypeError, LookupError, RecursionError):  # pydantic's is a ValueError

@@ -8,6 +8,8 @@ from pathlib import Path
 from labapp.errors import LabError
 
 FIRST_NOTEBOOK = Path("notebooks/00_start_here.ipynb")
+PROGRESS_VARIABLE = "LAB_PROGRESS"
+"""Environment variable with the path of the file that says what the learner has done."""
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 

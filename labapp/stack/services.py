@@ -12,7 +12,7 @@ from pathlib import Path
 
 from labapp.stack import broker, flower, jupyter
 from labapp.stack.health import answers
-from labapp.stack.home import PACKAGE_ROOT, make_private
+from labapp.stack.home import PACKAGE_ROOT, PROGRESS_VARIABLE, make_private
 from labapp.stack.logs import log_folder
 from labapp.stack.ports import LOOPBACK, Port
 from labapp.stack.service import Plan
@@ -188,11 +188,18 @@ def _jupyter(home: Path, root: Path, stack: Stack, port: Port, token: str) -> Pl
         environment={
             **jupyter.environment(home, token),
             "LAB_HOME": str(home),
+            **_progress(),
             **stack.live_environment(),
         },
         folder=root,
         note=port.url,
     )
+
+
+def _progress() -> dict[str, str]:
+    """Where kernels note what the learner has done, if it is not the usual place."""
+    given = os.environ.get(PROGRESS_VARIABLE)
+    return {PROGRESS_VARIABLE: str(Path(given).resolve())} if given else {}
 
 
 def base_environment(marker: Mapping[str, str]) -> dict[str, str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from loop_bench import Project
 
-from labapp.course.progress import VARIABLE
+from labapp.stack.home import PROGRESS_VARIABLE
 from labapp.stack.state import Stack
 
 
@@ -23,8 +25,17 @@ def lab_here(stack: Stack) -> Iterator[Stack]:
         "LAB_CONTROL_TOKEN": stack.control_token,
     }
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("LAB_") and name != VARIABLE]:
-            patch.delenv(name)
+        for name in [name for name in os.environ if name.startswith("LAB_")]:
+            if name != PROGRESS_VARIABLE:
+                patch.delenv(name)
         for name, value in described.items():
             patch.setenv(name, value)
         yield stack
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A copy of the course in which nothing was done yet."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return Project(folder)

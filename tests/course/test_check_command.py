@@ -7,11 +7,13 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from answers import ROOT, STARTERS
 
+from labapp.course import progress
 from labapp.course.check import COULD_NOT_RUN, NOT_YET, PASSED, check
 from labapp.course.stages import STAGES
 from labapp.errors import LabError
@@ -62,9 +64,12 @@ def refused(done: Done, message: str, hint: str = "") -> None:
 
 
 def test_the_solution_passes_with_status_0_and_says_so_in_json(lab_here: Stack) -> None:
+    before = progress.of("02_crash")
+
     done = lab("check", "02", "--answers", "solutions", "--json")
 
     assert done.returncode == PASSED, done.stderr
+    assert progress.of("02_crash") == before, "the solution is not the learner's"
     assert done.stderr == ""
     told = json.loads(done.stdout)
     assert {key: told[key] for key in ("stage", "passed", "diagnosis")} == {
@@ -83,9 +88,13 @@ def test_the_solution_passes_with_status_0_and_says_so_in_json(lab_here: Stack) 
 def test_the_starter_ends_with_status_1_and_shows_progress_beside_the_report(
     lab_here: Stack,
 ) -> None:
+    before = progress.of("02_crash")
+
     done = lab("check", "crash", cwd=ROOT / "notebooks")
 
     assert done.returncode == NOT_YET, done.stderr
+    noted = replace(before, checks=before.checks + 1, diagnosis=STARTERS["02"])
+    assert progress.of("02_crash") == noted
     assert f"Stage 02, crash: not yet ({STARTERS['02']})." in done.stdout
     assert "Look next: " in done.stdout
     assert done.stderr.splitlines() == [
