@@ -16,9 +16,10 @@ from typing import Any
 
 from labapp.course.check import check
 from labapp.course.course import Exercise, Lesson, course
+from labapp.course.loop import one_more_hint
 from labapp.course.naming import no_exercise
 from labapp.course.places import project_root
-from labapp.course.progress import note_hint, of
+from labapp.course.progress import of
 from labapp.course.report import Report
 from labapp.course.stages import stage_named
 from labapp.errors import LabError
@@ -60,10 +61,8 @@ class ExerciseView:
 
     def hint(self) -> str:
         """One more hint, as Markdown; the last one again where all are given."""
-        hints = self._exercise.hints
-        shown = min(of(self._stage.folder).hints + 1, len(hints))
-        note_hint(self._stage.folder, shown)
-        return f"**Hint {shown} of {len(hints)}.** {hints[shown - 1].strip()}"
+        given = one_more_hint(self._stage.number)
+        return f"**Hint {given.number} of {given.total}.** {given.text}"
 
     @property
     def standing(self) -> str:
