@@ -298,3 +298,17 @@ def progress(as_json: bool) -> None:
     from labapp.course.loop import progress_json, progress_text
 
     click.echo(json.dumps(progress_json(), indent=2) if as_json else progress_text())
+
+
+@main.command()
+@click.argument("stages", nargs=-1)
+@click.option("--run", is_flag=True, help="Run answers and notebooks, too: minutes, and a lab.")
+def verify(stages: tuple[str, ...], run: bool) -> None:
+    """Hold the course against its rules: exit status 0 all is well, 1 problems, 2 could not run.
+
+    Stages (or "cases") say whose answers and notebooks --run runs; all if none is named."""
+    from functools import partial
+
+    from labapp.course.verify.command import main as ask
+
+    sys.exit(ask(stages, run, click.echo, partial(click.echo, err=True)))

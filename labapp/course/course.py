@@ -129,13 +129,16 @@ class Course(Part):
         return tuple(lesson for lesson in self.stage if lesson.exercise)
 
 
-def course() -> Course:
-    """The course of the project here; read once, and again when the file has changed.
+def course(root: Path | None = None) -> Course:
+    """The course of the project here, or there; read once, and again when the file has changed.
+
+    Args:
+        root: the project's folder; by default as `project_root` finds it.
 
     Raises:
         LabError: the file is missing, is no TOML, or lacks something.
     """
-    path = project_root() / FILE
+    path = (root or project_root()) / FILE
     try:
         changed = path.stat().st_mtime_ns
     except OSError:

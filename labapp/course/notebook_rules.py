@@ -77,13 +77,21 @@ def _never_run(cell: CodeCell) -> Iterator[str]:
 
 def _forbidden_calls(cell: CodeCell) -> Iterator[str]:
     try:
-        tree = ast.parse(_as_python(cell.source))
+        tree = _parsed(cell.source)
     except SyntaxError as error:
         yield f"is not Python: {error.msg}"
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             yield from _forbidden_call(node, node.func.attr)
+
+
+def _parsed(source: str) -> ast.Module:
+    """The cell as Python; IPython, slow to import, is asked only about what is none by itself."""
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        return ast.parse(_as_python(source))
 
 
 def _as_python(source: str) -> str:

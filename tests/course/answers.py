@@ -5,59 +5,18 @@ from __future__ import annotations
 import ast
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from labapp.course.course import Exercise, course
-from labapp.course.places import STARTER
-from labapp.course.stage import Stage
 from labapp.course.stages import STAGES
+from labapp.course.verify.context import Context
+from labapp.course.verify.running import Told, told_of
 
 ROOT = Path(__file__).parents[2]
 WITH_EXERCISE = [stage for stage in STAGES.values() if stage.trials]
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """An answer that must not pass: a wrong one, or the starter."""
-
-    stage: Stage
-    name: str
-    folder: Path
-    trial: str
-    """The fault that decides; any one where it is empty."""
-    diagnosis: str
-
-    def __str__(self) -> str:
-        return f"{self.stage.number}-{self.name}"
-
-
-def starters() -> Iterator[Wrong]:
-    """The starter of each stage; a learner reads first what the check says of it."""
-    for stage, exercise in exercises():
-        folder = ROOT / "exercises" / stage.folder / STARTER
-        yield Wrong(stage, "starter", folder, "", exercise.starter)
-
-
-def wrong_answers() -> Iterator[Wrong]:
-    """Every wrong answer of every stage."""
-    for stage, exercise in exercises():
-        folder = ROOT / "solutions" / stage.folder / "wrong_answers"
-        for name, told in exercise.wrong_answers.items():
-            yield Wrong(stage, name, folder / name, told.fault, told.diagnosis)
-
-
-def exercises() -> Iterator[tuple[Stage, Exercise]]:
-    """Each stage that has an exercise, with it."""
-    for stage in WITH_EXERCISE:
-        exercise = course().lesson(stage.number).exercise
-        assert exercise is not None, f"give stage {stage.number} a [stage.exercise] in course.toml"
-        yield stage, exercise
-
-
-STARTERS = {stage.number: exercise.starter for stage, exercise in exercises()}
-NOT_PASSING = [*starters(), *wrong_answers()]
+ANSWERS: list[Told] = list(told_of(Context(ROOT)))
+"""Every solution, starter and wrong answer."""
+NOT_PASSING = [told for told in ANSWERS if told.diagnosis]
+STARTERS = {told.stage.number: told.diagnosis for told in ANSWERS if told.name == "starter"}
 
 
 def copy_renamed(folder: Path, to: Path, keep: set[str]) -> Path:

@@ -6,15 +6,16 @@ import ast
 from pathlib import Path
 
 import pytest
-from answers import NOT_PASSING, Wrong, copy_renamed, own_names
+from answers import NOT_PASSING, copy_renamed, own_names
 
 from labapp.course.check import check
+from labapp.course.verify.running import Told
 from labapp.stack.state import Stack
 
 
 @pytest.mark.parametrize("wrong", NOT_PASSING, ids=str)
 def test_a_renamed_copy_gets_the_same_diagnosis(
-    wrong: Wrong, lab_here: Stack, tmp_path: Path
+    wrong: Told, lab_here: Stack, tmp_path: Path
 ) -> None:
     copy = copy_renamed(wrong.folder, tmp_path, keep=set(wrong.stage.contract))
 
@@ -26,7 +27,7 @@ def test_a_renamed_copy_gets_the_same_diagnosis(
 
 @pytest.mark.parametrize("wrong", NOT_PASSING, ids=str)
 def test_a_renamed_copy_shares_no_name_of_its_own_and_no_comment(
-    wrong: Wrong, tmp_path: Path
+    wrong: Told, tmp_path: Path
 ) -> None:
     copy = copy_renamed(wrong.folder, tmp_path, keep=set(wrong.stage.contract))
 

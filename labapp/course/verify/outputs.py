@@ -1,0 +1,53 @@
+"""Stored outputs are what the stored code gave, as far as that can be told without running it.
+
+Invariants of ``labapp.course.verify``; static.  nbval compares the rest (``running``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from labapp.course.notebook_rules import problems
+from labapp.course.notebooks import code_cells
+from labapp.course.stored_outputs import PICTURE_OF, hashes
+from labapp.course.verify.context import Context, Problem
+
+AGAIN = "run `make outputs`, and look at the diff"
+
+
+def notebooks_keep_the_rules(context: Context) -> Iterator[Problem]:
+    """Executed, compared, without errors and without anything that varies."""
+    for path, notebook in context.notebooks.items():
+        for what in problems(notebook):
+            yield Problem(path, what, "mend the cell, then run `make outputs`")
+
+
+def outputs_are_stored_in_order(context: Context) -> Iterator[Problem]:
+    """Cells are numbered as one run from top to bottom does; a new or a lost cell shifts them."""
+    for path, notebook in context.notebooks.items():
+        for cell in code_cells(notebook):
+            count = cell.node.execution_count
+            if count is not None and count != cell.number + 1:
+                yield Problem(
+                    f"{path}, cell {cell.number}",
+                    f"its outputs were stored as number {count}",
+                    AGAIN,
+                )
+                break  # those that follow are shifted, too
+
+
+def pictures_are_of_their_code(context: Context) -> Iterator[Problem]:
+    """A picture keeps the hash of the code up to its cell; other code needs a new run."""
+    for path, notebook in context.notebooks.items():
+        cells = code_cells(notebook)
+        for cell, code in zip(cells, hashes(cells), strict=True):
+            if cell.lab.get(PICTURE_OF, code) != code:
+                yield Problem(
+                    f"{path}, cell {cell.number}",
+                    "its outputs are of other code, in it or above it",
+                    AGAIN,
+                )
+                break
+
+
+INVARIANTS = (notebooks_keep_the_rules, outputs_are_stored_in_order, pictures_are_of_their_code)
