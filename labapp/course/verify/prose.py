@@ -34,19 +34,19 @@ _TOLD = re.compile(rf"(?P<name>[^\W\d_]\w*(?:-\w+)*)|(?P<number>{_NUMBER})")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Numbers as they are written, and names with a digit in them, in small letters."""
+    """Numbers, and names with a digit in them, as they are written."""
 
     numbers: tuple[str, ...]
     names: tuple[str, ...]
 
 
 def told_in(text: str) -> Told:
-    """Numbers of a text, and names with a digit, in small letters: ``order-3`` is no 3."""
+    """Numbers of a text, and names with a digit: ``order-3`` is a name, not a 3."""
     found = list(_TOLD.finditer(text))
     names = (match["name"] for match in found if match["name"])
     return Told(
         numbers=tuple(match["number"] for match in found if match["number"]),
-        names=tuple(name.lower() for name in names if re.search(r"\d", name)),
+        names=tuple(name for name in names if re.search(r"\d", name)),
     )
 
 
@@ -64,14 +64,15 @@ def numbers_have_a_cell(context: Context) -> Iterator[Problem]:
     """Each number in prose stands in a cell of the notebook, or is marked as a citation."""
     for path, cells in context.cells.items():
         behind = told_in(shown_by_cells(context.notebooks[path]))
-        values, names = {value(number) for number in behind.numbers}, set(behind.names)
+        values = {value(number) for number in behind.numbers}
+        names = {name.lower() for name in behind.names}  # a sentence may begin with Order-3
         for cell in cells:
             for paragraph in cell.paragraphs:
                 if paragraph.citations:
                     continue
                 told = told_by_prose(paragraph.prose)
                 missing = [number for number in told.numbers if value(number) not in values]
-                missing += [name for name in told.names if name not in names]
+                missing += [name for name in told.names if name.lower() not in names]
                 for what in dict.fromkeys(missing):
                     yield Problem(
                         cell.where,

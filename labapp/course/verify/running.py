@@ -141,17 +141,33 @@ def notebooks_pass_in_time(
     """
     chosen = [path for path in context.listed if stage_of(Path(path)) in numbers]
     for count, path in enumerate(chosen, start=1):
-        seconds, red = run_notebook(context.root, path, context.listed[path])
         budget = context.listed[path]
-        progress(f"notebooks {count}/{len(chosen)} {path}: {seconds:.0f} s of {budget}")
-        if red:
-            yield Problem(path, red, f"`make test NB={stage_of(Path(path))}` shows it")
-        elif seconds > budget:
-            yield Problem(
-                path,
-                f"it took {seconds:.0f} s, and {budget} are allowed",
-                f"shorten it, or allow more in {FILE}; was the machine busy with other things?",
-            )
+        seconds, red = run_notebook(context.root, path, budget)
+        found = notebook_problem(path, seconds, budget, red)
+        said = f"{seconds:.0f} s of {budget}{', WRONG' if found else ''}"
+        progress(f"notebooks {count}/{len(chosen)} {path}: {said}")
+        if found:
+            yield found
+
+
+def notebook_problem(path: str, seconds: float, budget: int, red: str = "") -> Problem | None:
+    """Whether a run of a notebook was as it should be.
+
+    Args:
+        path: of the notebook.
+        seconds: that it took.
+        budget: seconds that it may take.
+        red: what was red in it; "" for nothing.
+    """
+    if red:
+        return Problem(path, red, f"`make test NB={stage_of(Path(path))}` shows it")
+    if seconds <= budget:
+        return None
+    return Problem(
+        path,
+        f"it took {seconds:.0f} s, and {budget} are allowed",
+        f"shorten it, or allow more in {FILE}; was the machine busy with other things?",
+    )
 
 
 def run_notebook(root: Path, path: str, budget: int) -> tuple[float, str]:
@@ -205,7 +221,8 @@ def read_junit(path: Path) -> tuple[float, str]:
     """Seconds of all items in a JUnit report, and the first red one; "" where none is."""
     cases = list(ET.parse(path).getroot().iter("testcase"))  # noqa: S314 - our own file
     red = [case.get("name", "?") for case in cases if any(c.tag != "properties" for c in case)]
-    what = f"{red[0]} is red under nbval, and {len(red) - 1} more" if red else ""
+    others = f", and {len(red) - 1} more" if len(red) > 1 else ""
+    what = f"{red[0]} is red under nbval{others}" if red else ""
     return sum(float(case.get("time", "0")) for case in cases), what
 
 
