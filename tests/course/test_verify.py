@@ -511,6 +511,13 @@ BREACHES = [
         "run `make outputs`",
     ),
     Breach(
+        outputs.cells_that_show_something_have_it_stored,
+        crash("code-06", lambda cell: cell.update(outputs=[])),
+        CRASH,
+        "nothing is stored of it",
+        "run `make outputs`",
+    ),
+    Breach(
         outputs.pictures_are_of_their_code,
         crash("code-02", with_source("changed = True")),
         CRASH,

@@ -5,6 +5,7 @@ Invariants of ``labapp.course.verify``; static.  nbval compares the rest (``runn
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from labapp.course.notebook_rules import problems
@@ -36,6 +37,28 @@ def outputs_are_stored_in_order(context: Context) -> Iterator[Problem]:
                 break  # those that follow are shifted, too
 
 
+def cells_that_show_something_have_it_stored(context: Context) -> Iterator[Problem]:
+    """A compared cell that ends with a value, or prints at its end, has an output."""
+    for path, notebook in context.notebooks.items():
+        for cell in code_cells(notebook):
+            if not cell.ignores_output and not cell.node.outputs and shows_something(cell.source):
+                yield Problem(f"{path}, cell {cell.number}", "nothing is stored of it", AGAIN)
+
+
+def shows_something(source: str) -> bool:
+    """Whether a cell surely shows something: its last line is a name, an attribute or a print."""
+    try:
+        last = ast.parse(source).body[-1:]
+    except SyntaxError:  # a magic, or no Python, which another invariant tells
+        return False
+    if not last or not isinstance(last[0], ast.Expr) or source.rstrip().endswith(";"):
+        return False
+    shown = last[0].value
+    if isinstance(shown, ast.Call):
+        return isinstance(shown.func, ast.Name) and shown.func.id in ("print", "display")
+    return isinstance(shown, ast.Name | ast.Attribute)
+
+
 def pictures_are_of_their_code(context: Context) -> Iterator[Problem]:
     """A picture keeps the hash of the code up to its cell; other code needs a new run."""
     for path, notebook in context.notebooks.items():
@@ -50,4 +73,9 @@ def pictures_are_of_their_code(context: Context) -> Iterator[Problem]:
                 break
 
 
-INVARIANTS = (notebooks_keep_the_rules, outputs_are_stored_in_order, pictures_are_of_their_code)
+INVARIANTS = (
+    notebooks_keep_the_rules,
+    outputs_are_stored_in_order,
+    cells_that_show_something_have_it_stored,
+    pictures_are_of_their_code,
+)
