@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from labapp.course.course import project_root
 from labapp.course.notebooks import CASES
+from labapp.course.places import project_root
 from labapp.course.stage import Progress
 from labapp.course.stages import stage_named
 from labapp.course.verify.context import Context, Problem

@@ -11,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from labapp.course.course import FILE, STARTER, Course, Exercise, Lesson, course
+from labapp.course.course import FILE, Course, Exercise, Lesson, course
 from labapp.course.documents import Document, document
 from labapp.course.notebooks import CASES, Node, notebooks_in, read
+from labapp.course.places import STARTER
 from labapp.course.stage import Stage
 from labapp.course.stages import STAGES
 from labapp.errors import LabError

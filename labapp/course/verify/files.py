@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from labapp.course.course import FILE, STARTER
+from labapp.course.course import FILE
+from labapp.course.places import STARTER
 from labapp.course.verify.context import Context, Problem
 
 TODO = "# TODO"
