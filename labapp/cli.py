@@ -312,3 +312,18 @@ def verify(stages: tuple[str, ...], run: bool) -> None:
     from labapp.course.verify.command import main as ask
 
     sys.exit(ask(stages, run, click.echo, partial(click.echo, err=True)))
+
+
+@main.command()
+@click.argument("stage")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The file; build/slides/NN_name.html if not given.",
+)
+def slides(stage: str, output: Path | None) -> None:
+    """A lesson (02, 02a, a case's name) as slides: one HTML file that needs no network."""
+    from labapp.course.course import project_root
+    from labapp.course.slides import write
+
+    click.echo(write(project_root(), stage, output))
