@@ -19,7 +19,7 @@ BIN := .venv/bin
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: ## set up only: the virtual environment in .venv, from requirements.lock
+venv: ## set up only: .venv from requirements.lock (WHEELS=folder: from wheels, without a network)
 	@$(PYTHON) scripts/setup_venv.py
 
 lab: venv ## set up, start everything and open JupyterLab; Ctrl-C stops all of it

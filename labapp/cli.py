@@ -6,11 +6,16 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from labapp.errors import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labapp.stack.doctor import Finding
 
 
 class Commands(click.Group):
@@ -111,15 +116,35 @@ def down() -> None:
 
 
 @main.command()
-def doctor() -> None:
+@click.option(
+    "--workshop",
+    is_flag=True,
+    help="Look for all that goes wrong in rooms, then start, crash and stop a lab once; offline.",
+)
+def doctor(workshop: bool) -> None:
     """What is used and what is missing; exit status 1 if something needed is missing."""
+    from itertools import chain
+
     from labapp.stack.doctor import examine
 
-    findings = examine()
+    findings = chain(examine(), _preflight() if workshop else ())
+    bad = 0
     for finding in findings:
         click.echo(str(finding))
-    if any(finding.mark == "missing" for finding in findings):
+        bad += finding.stops
+    if workshop:
+        click.echo(f"lab: {bad} to mend, see above" if bad else "lab: ready for the workshop")
+    if bad:
         sys.exit(1)
+
+
+def _preflight() -> Iterator[Finding]:
+    """What `--workshop` adds: the room, then the rehearsal."""
+    from labapp.course.preflight import rehearse
+    from labapp.stack.workshop import examine_room
+
+    yield from examine_room()
+    yield from rehearse(lambda line: click.echo(f"  ...      {line}"))
 
 
 @main.command()

@@ -1,5 +1,8 @@
 """Make .venv from requirements.lock. Needs nothing but Python's standard library.
 
+With $WHEELS, a folder filled by `pip download`, pip takes the packages from there and asks no
+network: `make venv WHEELS=wheels`.
+
 A stamp with the hash of everything that goes in makes the second call instant. The stamp is
 written last, so that an interrupted set-up is done again.
 """
@@ -20,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / ".lab-stamp"
 OLDEST = (3, 11)
+WHEELS = "WHEELS"
+DOWNLOAD = "pip download --no-deps --only-binary :all: --require-hashes -r requirements.lock -d"
 
 
 class SetupError(Exception):
@@ -59,6 +64,22 @@ def check_python() -> None:
         )
 
 
+def source() -> list[str]:
+    """Where pip looks for packages: as it always does, or in $WHEELS and nowhere else.
+
+    Raises:
+        SetupError: that is no folder, or there are no wheels in it.
+    """
+    given = os.environ.get(WHEELS)
+    if not given:
+        return []
+    folder = Path(given).resolve()
+    if not any(folder.glob("*.whl")):
+        what = "has no wheels in it" if folder.is_dir() else "is no folder"
+        raise SetupError(f"WHEELS={given} {what}: where there is a network, `{DOWNLOAD} {given}`")
+    return ["--no-index", "--find-links", str(folder)]
+
+
 def step(text: str, command: list[str]) -> None:
     """Run one command quietly; one line of progress with its seconds.
 
@@ -80,11 +101,12 @@ def step(text: str, command: list[str]) -> None:
 
 def build() -> None:
     """Create the environment anew and install the lock, then the project itself."""
+    found_in = source()  # has its say before anything is removed
     if VENV.is_symlink() or VENV.exists():
         shutil.rmtree(VENV)
     python = str(VENV / "bin" / "python")
     # `pip --isolated` would also ignore where a company keeps its package index, so not that.
-    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-input"]
+    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-input", *found_in]
     step("create .venv", [sys.executable, "-m", "venv", str(VENV)])
     step(
         "install the locked packages",

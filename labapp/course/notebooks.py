@@ -8,7 +8,9 @@ What a cell is for stands in its metadata, under `lab`:
 * `{"setup": true}`: needed by every experiment of the notebook;
 * `{"experiment": NAME}`: part of an experiment; exactly one cell of each experiment also has
   `"flip": [OLD, NEW]`, the one setting whose change must turn the notebook red;
-* `{"free": true}`: for the reader to play in; may run what it likes.
+* `{"free": true}`: for the reader to play in; may run what it likes;
+* `{"slide": true}` or `false`, beside the others or alone: shown by `lab slides`, or not, whatever
+  it is for (`labapp.course.slides`).
 """
 
 from __future__ import annotations

@@ -77,10 +77,7 @@ class Output:
 def blocks(source: str) -> list[Block]:
     """The blocks of a Markdown text, in order."""
     from bs4 import BeautifulSoup, Tag
-    from nbconvert.filters.markdown_mistune import (  # type: ignore[import-untyped]
-        IPythonRenderer,
-        MarkdownWithMath,
-    )
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
     renderer = IPythonRenderer(escape=False, exclude_anchor_links=True)
     soup = BeautifulSoup(MarkdownWithMath(renderer=renderer).render(source), "html.parser")
@@ -146,7 +143,8 @@ def code(source: str) -> str:
     """Python, coloured."""
     from nbconvert.filters import Highlight2HTML
 
-    return str(Highlight2HTML(pygments_lexer="ipython3")(source))
+    highlight: Any = Highlight2HTML  # nbconvert is not typed here
+    return str(highlight(pygments_lexer="ipython3")(source))
 
 
 def output(node: Node) -> Output:
@@ -220,7 +218,7 @@ def document(slides: Sequence[Slide]) -> str:
 
 def colours() -> str:
     """Style of coloured code: dark on white, legible on a pale projector."""
-    from pygments.formatters import HtmlFormatter
+    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
 
     style: str = HtmlFormatter(style="xcode").get_style_defs(".highlight")
     return style

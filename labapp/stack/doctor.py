@@ -27,11 +27,16 @@ VENV_PROBE = "import venv, ensurepip, sys; print('.'.join(map(str, sys.version_i
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: `mark` is ok, note (works, worth knowing) or missing (needed)."""
+    """One line: `mark` is ok, note (works, worth knowing), missing (needed) or failed (tried)."""
 
     mark: str
     what: str
     detail: str
+
+    @property
+    def stops(self) -> bool:
+        """Whether there can be no lab, or no workshop, before it is mended."""
+        return self.mark in ("missing", "failed")
 
     def __str__(self) -> str:
         return f"  {self.mark:<8} {self.what:<9} {self.detail}"

@@ -1,6 +1,7 @@
 """A stack for tests: headless, in a folder of its own, and gone when the test process is.
 
-Used by the fixtures of tests and notebooks; one per pytest-xdist worker.
+Used by the fixtures of tests and notebooks, one per pytest-xdist worker, and by the rehearsal of
+`lab doctor --workshop`.
 """
 
 from __future__ import annotations

@@ -43,6 +43,9 @@ document.addEventListener("keydown", (event) => {
   const onControl = event.target.closest("button, summary");
   const turn = event.key === " " && !onControl ? () => go(place + (event.shiftKey ? -1 : 1)) : KEYS[event.key];
   if (!turn) return;
+  const slide = slides[place];
+  const scrolls = slide.scrollHeight > slide.clientHeight; // with its notes open
+  if (scrolls && (event.key === "ArrowDown" || event.key === "ArrowUp")) return;
   event.preventDefault();
   turn();
 });
