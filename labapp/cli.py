@@ -348,7 +348,7 @@ def verify(stages: tuple[str, ...], run: bool) -> None:
 )
 def slides(stage: str, output: Path | None) -> None:
     """A lesson (02, 02a, a case's name) as slides: one HTML file that needs no network."""
-    from labapp.course.course import project_root
+    from labapp.course.places import project_root
     from labapp.course.slides import write
 
     click.echo(write(project_root(), stage, output))
