@@ -20,7 +20,7 @@ from labapp.stack.testing import RUN_MARK, headless_stack, wait_until
 RUN = (RUN_MARK, secrets.token_hex(8))  # inherited by whatever the tests start
 ROOT = Path(__file__).parent.parent
 GONE_SECONDS = 5.0
-LONGEST = ("test_flips", "test_answers", "test_renamed_answers", "test_lab_verdicts")
+LONGEST = ("test_flips", "test_answers", "test_lab_verdicts")
 """Files that take minutes.  A file belongs to one test process, so these have to begin first."""
 
 # The same cases on each run and no time limits: a push must not turn red because a draw was

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from answers import ANSWERS
+from answers import ANSWERS, NOT_PASSING, copy_renamed
 
 from labapp.course.check import check
 from labapp.course.report import Report
@@ -56,3 +57,29 @@ def test_workers_started_by_the_command_line_give_the_same_report(
 
     assert started.outcomes == forked.outcomes
     assert repr(started) == repr(forked)
+
+
+@pytest.mark.parametrize("wrong", NOT_PASSING, ids=str)
+def test_a_renamed_copy_does_the_same_under_the_fault_that_decides(
+    wrong: Told, checked: Checked, tmp_path: Path
+) -> None:
+    """A diagnosis is read off the outcomes, and so is the same where these are."""
+    original = checked(wrong.stage, wrong.folder)
+    decides = wrong.fault or wrong.stage.failed(original.outcomes)[0]
+    copy = copy_renamed(wrong.folder, tmp_path, keep=set(wrong.stage.contract))
+
+    report = check(only_to(wrong.stage, decides), copy)
+
+    assert decides in report.outcomes
+    for name, outcome in report.outcomes.items():
+        # Its own line stands in it under other names.
+        assert replace(outcome, raised={}) == replace(original.outcomes[name], raised={}), name
+
+
+def only_to(stage: Stage, decides: str) -> Stage:
+    """The stage without the trials that this one does not need."""
+    names = [trial.name for trial in stage.trials]
+    before = stage.trials[: names.index(decides) + 1]
+    # The questions of an interview are put in turn, each where the one before has left off.
+    needed = before if stage.examine else list(dict.fromkeys((before[0], before[-1])))
+    return replace(stage, trials=needed)
