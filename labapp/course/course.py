@@ -148,7 +148,12 @@ def course(root: Path | None = None) -> Course:
 
 @lru_cache(maxsize=1)
 def _read(path: Path, changed: int) -> Course:
-    return parsed(path.read_text())
+    try:
+        return parsed(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise LabError(
+            f"{FILE} is not UTF-8: {error.reason} at byte {error.start}", hint="save it as UTF-8"
+        ) from None
 
 
 def parsed(text: str) -> Course:

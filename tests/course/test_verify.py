@@ -17,12 +17,14 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from verify_bench import (
     ROOT,
     Breakage,
+    a_folder,
     added,
     all_of,
     copy_course,
     diagnosis_with,
     edited,
     in_cell,
+    in_latin_1,
     one_kind_only,
     removed,
     stages_with,
@@ -255,6 +257,7 @@ BREACHES = [
         "not there",
         "`lab reset 02`",
     ),
+    Breach(files.exercises_are_complete, a_folder(SHOP), SHOP, "not there", "git checkout"),
     Breach(
         files.exercises_are_their_starters,
         added("exercises/02_crash/shop.py", "\n# mine\n"),
@@ -721,6 +724,8 @@ def test_the_command_tells_every_problem_in_two_lines(
         (edited_course('starter = "acknowledged-early"\n', ""), "stage.2.exercise.starter"),
         (edited_course('fault = "queued", ', ""), "wrong_answers.counts_from_the_order.fault"),
         (removed("course.toml"), "there is no course.toml"),
+        (in_latin_1("course.toml"), "course.toml is not UTF-8: "),
+        (in_latin_1("docs/compose.md"), "docs/compose.md is not UTF-8: "),
     ],
 )
 def test_a_course_that_cannot_be_read_is_told_in_one_line(

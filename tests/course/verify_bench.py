@@ -56,6 +56,25 @@ def added(file: str, text: str) -> Breakage:
     return breakage
 
 
+def in_latin_1(file: str) -> Breakage:
+    """A file that somebody saved in another encoding."""
+
+    def breakage(root: Path) -> None:
+        (root / file).write_bytes("# é\n".encode("latin-1"))
+
+    return breakage
+
+
+def a_folder(file: str) -> Breakage:
+    """A folder in the place of a file."""
+
+    def breakage(root: Path) -> None:
+        (root / file).unlink()
+        (root / file).mkdir()
+
+    return breakage
+
+
 def removed(path: str) -> Breakage:
     """A file or a folder that is gone."""
 

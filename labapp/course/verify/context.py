@@ -171,11 +171,25 @@ class Context:
         return path.relative_to(self.root).as_posix()
 
     def text(self, name: str) -> str:
-        """The text of a file; nothing where it is missing, which other invariants tell."""
+        """The text of a file; nothing where it is missing, which other invariants tell.
+
+        Raises:
+            LabError: it is no text.
+        """
         try:
             return (self.root / name).read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return ""
+        except UnicodeDecodeError as error:
+            raise LabError(
+                f"{name} is not UTF-8: {error.reason} at byte {error.start}",
+                hint="save it as UTF-8",
+            ) from None
+
+    def modules(self, folder: str) -> dict[str, Path]:
+        """The Python files of a folder, by their name."""
+        found = sorted((self.root / folder).glob("*.py"))
+        return {path.name: path for path in found if path.is_file()}
 
 
 Invariant: TypeAlias = Callable[[Context], Iterator[Problem]]

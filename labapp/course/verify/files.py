@@ -39,9 +39,8 @@ def exercises_are_complete(context: Context) -> Iterator[Problem]:
 def exercises_are_their_starters(context: Context) -> Iterator[Problem]:
     """The exercise's modules are those of its starter, byte for byte."""
     for one in context.exercised:
-        folder = context.root / "exercises" / one.lesson.folder
-        kept = {path.name: path.read_bytes() for path in (context.root / one.starter).glob("*.py")}
-        here = {path.name: path.read_bytes() for path in folder.glob("*.py")}
+        kept = bytes_of(context.modules(one.starter))
+        here = bytes_of(context.modules(f"exercises/{one.lesson.folder}"))
         for name in sorted(here.keys() | kept.keys()):
             where = f"exercises/{one.lesson.folder}/{name}"
             if name not in kept:
@@ -56,6 +55,11 @@ def exercises_are_their_starters(context: Context) -> Iterator[Problem]:
                     f"it is not the one in {STARTER}/",
                     f"yours? `lab reset {one.lesson.number}` brings the starter back",
                 )
+
+
+def bytes_of(modules: dict[str, Path]) -> dict[str, bytes]:
+    """What is in each of these files."""
+    return {name: path.read_bytes() for name, path in modules.items()}
 
 
 def starters_have_a_todo(context: Context) -> Iterator[Problem]:
@@ -73,7 +77,7 @@ def starters_begin_where_the_stage_before_ended(context: Context) -> Iterator[Pr
         if after.number not in lessons:
             continue
         solved, starter = f"solutions/{before.folder}", lessons[after.number].starter
-        begun, ended = programs(context.root / starter), programs(context.root / solved)
+        begun, ended = programs(context.modules(starter)), programs(context.modules(solved))
         both = sorted(begun.keys() & ended.keys())  # a stage may add a module, or leave one aside
         if not both:
             yield Problem(starter, f"nothing of {solved} is in it", "begin with a module of it")
@@ -86,9 +90,9 @@ def starters_begin_where_the_stage_before_ended(context: Context) -> Iterator[Pr
                 )
 
 
-def programs(folder: Path) -> dict[str, str]:
-    """Each module of a folder as a program: without docstrings, comments and layout."""
-    return {source.name: program(source.read_text()) for source in sorted(folder.glob("*.py"))}
+def programs(modules: dict[str, Path]) -> dict[str, str]:
+    """Each of these files as a program: without docstrings, comments and layout."""
+    return {name: program(path.read_text(errors="replace")) for name, path in modules.items()}
 
 
 def program(source: str) -> str:
