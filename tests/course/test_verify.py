@@ -500,6 +500,20 @@ BREACHES = [
     ),
     # outputs
     Breach(
+        outputs.lessons_show_and_check_their_exercise,
+        crash("code-41", with_source("check('02')")),
+        CRASH,
+        'no compared cell is check("02")',
+        "add one at 'Your turn'",
+    ),
+    Breach(
+        outputs.lessons_show_and_check_their_exercise,
+        crash("exercise", with_source("print()")),
+        CRASH,
+        'no compared cell is lab.exercise("02")',
+        "add one at 'Your turn'",
+    ),
+    Breach(
         outputs.notebooks_keep_the_rules,
         crash("code-05", with_source("# NBVAL_SKIP")),
         CRASH,

@@ -73,7 +73,20 @@ def pictures_are_of_their_code(context: Context) -> Iterator[Problem]:
                 break
 
 
+def lessons_show_and_check_their_exercise(context: Context) -> Iterator[Problem]:
+    """The lesson of a stage has a cell with its exercise, and one whose check is compared."""
+    for one in context.exercised:
+        path, number = one.lesson.notebook, one.lesson.number
+        if (notebook := context.notebooks.get(path)) is None:
+            continue  # another invariant tells
+        cells = [cell for cell in code_cells(notebook) if not cell.ignores_output]
+        for wanted in (f'lab.exercise("{number}")', f'check("{number}")'):
+            if not any(cell.source.strip() == wanted for cell in cells):
+                yield Problem(path, f"no compared cell is {wanted}", "add one at 'Your turn'")
+
+
 INVARIANTS = (
+    lessons_show_and_check_their_exercise,
     notebooks_keep_the_rules,
     outputs_are_stored_in_order,
     cells_that_show_something_have_it_stored,
