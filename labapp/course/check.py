@@ -62,12 +62,15 @@ def check(
     own = is_the_learners(chosen, module.path)
     if own:
         require_files(chosen.number, module.path, module.file.name)
+    version = module.version()
     with Session(find_stack()) as session:
         examine = chosen.examine or partial(run_trials, drawing=drawing)
         with told_in_one_line():
             outcomes = examine(session, chosen, module, progress or watched())
     report = Report(chosen, outcomes, chosen.diagnose(outcomes))
-    if own:
+    if module.version() != version:
+        say("lab: saved while it was checked: this is of neither version, so check again")
+    elif own:
         note(report)
     return report
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import click
+from watchfiles import Change
 from watchfiles import watch as changes_in
 
 from labapp.course.check import PASSED, check
@@ -21,6 +22,7 @@ from labapp.course.files import counts, starter_files
 from labapp.course.loop import chosen, next_text
 from labapp.course.places import project_root
 from labapp.errors import LabError
+from labapp.lab.publisher import Module
 from labapp.stack.state import find_stack
 
 DEBOUNCE = 1600
@@ -48,15 +50,19 @@ def watch(name: str = "") -> int:
     find_stack()
     with closing(saves(folder)) as saved:
         changed = next(saved)
-        while not passes(lesson, changed):
-            click.echo(f"\n{WAITING}")
-            changed = next(names for names in saved if names)
+        while not passes(lesson, folder, changed):
+            changed = next(saved)  # while it was checked
+            if not changed:
+                click.echo(f"\n{WAITING}")
+                changed = next(names for names in saved if names)
     click.echo(f"\n{next_text()}")
     return PASSED
 
 
 def saves(folder: Path) -> Generator[list[str], None, None]:
     """Names of an exercise's Python files that were saved; none, again and again, while none was.
+
+    Where the whole folder was replaced or is gone, its name is among them.
 
     Nothing that is saved after the first of these answers is missed, also while nobody asks for
     the next one.
@@ -67,7 +73,7 @@ def saves(folder: Path) -> Generator[list[str], None, None]:
     """
     found = changes_in(
         folder.parent,
-        watch_filter=lambda _, path: is_source(folder, Path(path)),
+        watch_filter=lambda change, path: is_save(folder, change, Path(path)),
         debounce=DEBOUNCE,
         step=STEP,
         rust_timeout=BEGUN,
@@ -78,17 +84,25 @@ def saves(folder: Path) -> Generator[list[str], None, None]:
             yield sorted({Path(path).name for _, path in changes})
 
 
-def is_source(folder: Path, path: Path) -> bool:
-    """Whether a path is of Python that belongs to the exercise; an editor's own files do not."""
+def is_save(folder: Path, change: Change, path: Path) -> bool:
+    """Whether a change is of Python that belongs to the exercise; an editor's own files do not.
+
+    Of a folder that is replaced as a whole (``git checkout``) the files are not always told."""
+    if path == folder:
+        return change is not Change.modified
     within = path.suffix == ".py" and path.is_relative_to(folder)
     return within and counts(path.relative_to(folder))
 
 
-def passes(lesson: Lesson, changed: list[str]) -> bool:
-    """One round: a header, the report; False also where there could be none, with the reason."""
+def passes(lesson: Lesson, folder: Path, changed: list[str]) -> bool:
+    """One round: a header, the report, and whether the answer that is there now has passed.
+
+    Where there can be no report, the reason is shown."""
     saved = f" · saved: {', '.join(changed)}" if changed else ""
     title = f"stage {lesson.number}, {lesson.title} · {datetime.now().astimezone():%H:%M:%S}{saved}"
     click.secho(f"\n── {title} ──", bold=True)
+    answer = Module(lesson.name, folder)
+    before = answer.version()
     try:
         report = check(lesson.number, "exercises", click.echo)
     except LabError as error:
@@ -97,4 +111,4 @@ def passes(lesson: Lesson, changed: list[str]) -> bool:
             click.echo(f"     {error.hint}")
         return False
     click.echo(f"\n{report!r}")
-    return report.passed
+    return report.passed and answer.version() == before
