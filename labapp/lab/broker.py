@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
@@ -116,12 +116,25 @@ class Broker:
             pipe.hgetall("unacked")
             pipe.zrange("unacked_index", 0, -1)
             *queues, held, index = pipe.execute()
-        order = {tag: place for place, tag in enumerate(index)}
-        tags = sorted(held, key=lambda tag: order.get(tag, -1))
         return Contents(
             tuple(message(raw) for queue in queues for raw in reversed(queue)),
-            {tag: message(json.dumps(json.loads(held[tag])[0])) for tag in tags},
+            unacknowledged(held, index),
         )
+
+    @answering
+    def depths(self) -> tuple[dict[str, int], tuple[Message, ...]]:
+        """How long each list of a queue is, by its key; and what is unacknowledged, oldest first.
+
+        A long queue is not read, only measured: this is for who looks often."""
+        lists = self._lists()
+        with self.redis.pipeline(transaction=True) as pipe:
+            for key in lists:
+                pipe.llen(key)
+            pipe.hgetall("unacked")
+            pipe.zrange("unacked_index", 0, -1)
+            *lengths, held, index = pipe.execute()
+        unacked = unacknowledged(held, index)
+        return dict(zip(lists, lengths, strict=True)), tuple(unacked.values())
 
     def _lists(self) -> list[str]:
         """The lists that are queues: every one but those of replies to ``inspect``."""
@@ -222,6 +235,13 @@ class Broker:
     def close(self) -> None:
         """Close the connections."""
         self.redis.close()
+
+
+def unacknowledged(held: Mapping[str, str], index: Sequence[str]) -> dict[str, Message]:
+    """The messages of the hash ``unacked`` by delivery tag, in the order of their index."""
+    order = {tag: place for place, tag in enumerate(index)}
+    tags = sorted(held, key=lambda tag: order.get(tag, -1))
+    return {tag: message(json.dumps(json.loads(held[tag])[0])) for tag in tags}
 
 
 def message(raw: str) -> Message:

@@ -12,6 +12,7 @@ import json
 import re
 import socket
 import threading
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -150,7 +151,7 @@ class Monitor:
     def __init__(self, url: str) -> None:
         self._where = urlsplit(url)
         self._db = int(self._where.path.strip("/") or 0)
-        self._lines: list[str] = []
+        self._lines: deque[str] = deque()
         self._connect()
 
     def _connect(self) -> None:
@@ -186,7 +187,8 @@ class Monitor:
 
     def _listen(self) -> None:
         with contextlib.suppress(OSError, ValueError):
-            self._lines.extend(self._stream)
+            for line in self._stream:  # one by one: `take` may take them meanwhile
+                self._lines.append(line)
 
     def _hang_up(self) -> None:
         with contextlib.suppress(OSError):
@@ -195,9 +197,15 @@ class Monitor:
         self._stream.close()
         self._socket.close()
 
+    def take(self) -> Iterator[Command]:
+        """The commands of this database that came since the last call, in order."""
+        while self._lines:
+            command = parse(self._lines.popleft())
+            if command is not None and command.db == self._db:
+                yield command
+
     def stop(self) -> list[Seen]:
         """Stop listening; every step seen, in order.  Steps are worked out here, not on the way."""
         self._hang_up()
         steps = Steps()
-        commands = (parse(line) for line in self._lines)
-        return [m for c in commands if c and c.db == self._db for m in steps.feed(c)]
+        return [seen for command in self.take() for seen in steps.feed(command)]

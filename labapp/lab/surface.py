@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labapp.errors import LabError
 from labapp.faults import Fault
@@ -20,11 +20,19 @@ from labapp.lab.front import Front
 from labapp.lab.matrix import Matrix, run_matrix
 from labapp.lab.opened import keys_opened, message_opened, result_opened
 from labapp.lab.peek import peek
+from labapp.lab.publisher import Module
 from labapp.lab.run import Plan, Run, Work, WorkerSettings
 from labapp.lab.session import Session, module_of
+from labapp.stack.home import PACKAGE_ROOT
 from labapp.stack.state import find_stack
 from labapp.views.tables import Table, comparison
 from labapp.world.kinds import Kind
+
+if TYPE_CHECKING:
+    from labapp.lab.panel.panel import Panel
+
+FIRST_SHOP = Module("shop", PACKAGE_ROOT / "solutions" / "00_start_here")
+"""What a panel works with, unless it is given something else."""
 
 
 def orders(count: int) -> list[tuple[str]]:
@@ -257,6 +265,28 @@ class Lab:
             LabError: there is no such folder or module, or the API does not start.
         """
         return Front(self.session, Path(folder).resolve(), worker, app, env, drawing=drawing)
+
+    def panel(self, task: Any = None, *, worker: WorkerSettings | None = None) -> Panel:
+        """A live queue to break by hand: as the last expression of a cell it shows itself.
+
+        It has a session and a broker of its own, and ends with the kernel, with its own button, or
+        when another panel is opened in this kernel.
+
+        Args:
+            task: a Celery task that takes an order's name, imported from a module; that of the
+                first lesson's shop if none is given.
+            worker: how its workers are started; ``lab.worker(…)``.
+
+        Raises:
+            LabError: the module does not import, or its worker does not start.
+        """
+        from labapp.lab.panel.panel import open_panel
+
+        module = FIRST_SHOP if task is None else module_of(task)
+        name = f"{FIRST_SHOP.name}.charge" if task is None else task.name
+        stack = self.session.stack
+        settings = worker or WorkerSettings()
+        return open_panel(stack, module, name, settings, lambda: self._session)
 
     def __repr__(self) -> str:
         broker = self.session.stack.broker

@@ -88,9 +88,9 @@ class WorldClient:
         self._control = ControlClient("the world", url, token)
         self._path = f"/control/scopes/{scope}"
 
-    def read(self) -> Reading:
-        """The scope's history and state."""
-        return reading(self._control.call("GET", self._path))
+    def read(self, since: int = 0) -> Reading:
+        """The scope's history, from record number ``since`` on, and its state."""
+        return reading(self._control.call("GET", f"{self._path}?since={since}"))
 
     def arm(self, rules: Iterable[Rule]) -> Reading:
         """Arm these rules in place of the old ones (none: faults off)."""
