@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from html import escape
+from itertools import accumulate, pairwise
 from typing import Any
 
-from labapp.lab.panel.moment import QUEUE, WORLD, Bar, Mark, Moment, ago
+from labapp.lab.panel.moment import QUEUE, WORLD, Bar, Mark, Moment, ago, lanes, lanes_of
 from labapp.lab.panel.moment import WINDOW as SECONDS
 from labapp.lab.panel.words import lines, words
 from labapp.views.keys import printable
 from labapp.views.timeline_svg import BAND, INK, PAPER, QUIET, RULE, SHAPES, WORKERS
 
 WIDTH, LEFT, RIGHT = 860.0, 90.0, 845.0
-TOP, LANE, BAR, LINE = 26.0, 34.0, 16.0, 16.0
+TOP, EDGE, LANE, BAR, LINE = 26.0, 8.0, 18.0, 16.0, 16.0
+HALO = f'stroke="{PAPER}" stroke-width="2" paint-order="stroke"'
+"""Round letters on a bar, so that they can be read on each colour."""
 SENT = ("M-4-4.4L4.4 0L-4 4.4Z", True, "#222")
 AGAIN = SHAPES["redelivered"]
 MARKS: dict[str, tuple[tuple[str, bool, str], str]] = {
@@ -53,7 +56,7 @@ def look() -> dict[str, Any]:
 def svg(moment: Moment) -> str:
     """The moment as a picture, with its words below it and as its description."""
     below = [*legend(moment), "", *lines(moment)]
-    axis = TOP + LANE * len(moment.rows)
+    axis = tops(moment)[-1]
     height = axis + 30 + LINE * len(below)
     size = f'width="{n(WIDTH)}" height="{n(height)}" viewBox="0 0 {n(WIDTH)} {n(height)}"'
     style = 'style="max-width: 100%; height: auto" font-family="Helvetica, Arial, sans-serif"'
@@ -71,31 +74,36 @@ def svg(moment: Moment) -> str:
     return "\n".join(parts)
 
 
+def tops(moment: Moment) -> list[float]:
+    """Where each row begins, and where the last one ends: a row is as high as its lanes."""
+    high = (EDGE * 2 + LANE * count for count in lanes_of(moment))
+    return list(accumulate(high, initial=TOP))
+
+
 def rows(moment: Moment) -> Iterator[str]:
     """Each row: its band, its name, its bars and marks."""
-    for place, row in enumerate(moment.rows):
-        y = TOP + LANE * place
+    placed = list(zip(moment.bars, lanes(moment), strict=True))
+    for place, (row, (y, end)) in enumerate(zip(moment.rows, pairwise(tops(moment)), strict=True)):
         if place % 2 == 0:
-            size = f'width="{n(WIDTH - 2)}" height="{n(LANE)}"'
+            size = f'width="{n(WIDTH - 2)}" height="{n(end - y)}"'
             yield f'<rect x="1" y="{n(y)}" {size} fill="{BAND}"/>'
-        yield text(12, y + LANE / 2 + 4, row)
-        for bar in moment.bars:
+        yield text(12, (y + end) / 2 + 4, row)
+        for bar, lane in placed:
             if bar.row == row:
-                yield from drawn_bar(bar, y, moment)
+                yield from drawn_bar(bar, y + EDGE + LANE * lane, moment)
         for mark in moment.marks:
             if mark.row == row:
-                yield drawn_mark(mark, x_of(mark.at, moment.at), y + LANE / 2)
+                yield drawn_mark(mark, x_of(mark.at, moment.at), (y + end) / 2)
 
 
 def drawn_bar(bar: Bar, y: float, moment: Moment) -> Iterator[str]:
     """A bar with its order's name; how it ended is in its outline."""
-    begin, end = x_of(bar.begin, moment.at), x_of(bar.end or moment.at, moment.at)
-    top = y + (LANE - BAR) / 2
+    begin, end = x_of(bar.begin, moment.at), x_of(bar.until(moment.at), moment.at)
     dash = f' stroke-dasharray="{DASHES[bar.how]}"' if bar.how in DASHES else ""
     colour = colour_of(bar.row, moment.rows)
     size = f'width="{n(max(end - begin, 2))}" height="{n(BAR)}"'
-    yield f'<rect x="{n(begin)}" y="{n(top)}" {size} fill="{colour}" stroke="{INK}"{dash}/>'
-    yield text(begin + 3, top + 12, bar.key, ' font-size="10"')
+    yield f'<rect x="{n(begin)}" y="{n(y + 1)}" {size} fill="{colour}" stroke="{INK}"{dash}/>'
+    yield text(begin + 3, y + 13, bar.key, f' font-size="10" {HALO}')
 
 
 def drawn_mark(mark: Mark, x: float, y: float) -> str:

@@ -101,6 +101,10 @@ class Bar:
     end: float | None = None
     how: str = "runs"
 
+    def until(self, now: float) -> float:
+        """Where it ends, or has come to by now."""
+        return now if self.end is None else self.end
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -162,6 +166,26 @@ def by_number(name: str) -> tuple[int, str]:
     return int(digits or 0), name
 
 
+def lanes(moment: Moment) -> list[int]:
+    """For each bar the lane of its row, from 0: no two bars of a lane overlap."""
+    free: dict[str, list[float]] = {}
+    found = [0] * len(moment.bars)
+    for place, bar in sorted(enumerate(moment.bars), key=lambda item: item[1].begin):
+        ends = free.setdefault(bar.row, [])
+        lane = next((n for n, end in enumerate(ends) if end <= bar.begin), len(ends))
+        ends[lane : lane + 1] = [bar.until(moment.at)]
+        found[place] = lane
+    return found
+
+
+def lanes_of(moment: Moment) -> list[int]:
+    """For each row of the timeline how many lanes it has, at least one."""
+    most = dict.fromkeys(moment.rows, 1)
+    for bar, lane in zip(moment.bars, lanes(moment), strict=True):
+        most[bar.row] = max(most[bar.row], lane + 1)
+    return list(most.values())
+
+
 def queues(lengths: Mapping[str, int], known: Iterable[str] = ()) -> tuple[Queue, ...]:
     """The queues behind these lists of Redis, by name.
 
@@ -205,15 +229,10 @@ def plain(moment: Moment) -> dict[str, Any]:
         "happened": moment.happened,
         "twice": moment.twice,
         "partner": moment.partner,
+        "lanes": lanes_of(moment),
         "bars": [
-            [
-                rows[b.row],
-                b.key,
-                ago(b.begin, now),
-                None if b.end is None else ago(b.end, now),
-                b.how,
-            ]
-            for b in moment.bars
+            [rows[bar.row], bar.key, ago(bar.begin, now), ago(bar.until(now), now), bar.how, lane]
+            for bar, lane in zip(moment.bars, lanes(moment), strict=True)
         ],
         "marks": [[rows[m.row], m.kind, ago(m.at, now), m.key] for m in moment.marks],
         "said": moment.said,

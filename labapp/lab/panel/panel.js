@@ -3,7 +3,7 @@
 // keyboard's focus stays on them; texts are written only when they change, for screen readers.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 860, LEFT = 90, RIGHT = 845, TOP = 6, LANE = 34, BAR = 16;
+const WIDTH = 860, LEFT = 90, RIGHT = 845, TOP = 6, EDGE = 8, LANE = 18, BAR = 16;
 const SILENCE = 3000; // milliseconds without a word from the kernel after which we say so
 const SILENT = "No news from the kernel: it was restarted or is gone. Run this cell again.";
 const GROUPS = [
@@ -61,25 +61,29 @@ function shape([path, filled, colour], where) {
 }
 
 function timeline(data, look) {
-  const height = TOP + LANE * data.rows.length + 22;
+  const tops = [TOP]; // where each row begins: it is as high as its lanes
+  for (const lanes of data.lanes) tops.push(tops[tops.length - 1] + EDGE * 2 + LANE * lanes);
+  const height = tops[tops.length - 1] + 22;
   const colours = look.colours;
   const x = (ago) => RIGHT - (Math.min(ago, data.window) / data.window) * (RIGHT - LEFT);
-  const middle = (row) => TOP + LANE * row + LANE / 2;
+  const middle = (row) => (tops[row] + tops[row + 1]) / 2;
   const parts = [draw("rect", { width: WIDTH, height, fill: colours.paper, stroke: colours.rule })];
   data.rows.forEach((name, row) => {
-    const y = TOP + LANE * row;
-    const band = { x: 1, y, width: WIDTH - 2, height: LANE, fill: colours.band };
+    const band = { x: 1, y: tops[row], width: WIDTH - 2, fill: colours.band };
+    band.height = tops[row + 1] - tops[row];
     if (row % 2 === 0) parts.push(draw("rect", band));
     parts.push(draw("text", { x: 12, y: middle(row) + 4, fill: colours.ink }, name));
   });
-  for (const [row, key, begin, end, how] of data.bars) {
+  for (const [row, key, begin, end, how, lane] of data.bars) {
+    const y = tops[row] + EDGE + LANE * lane;
     const dash = look.dashes[how] ? { "stroke-dasharray": look.dashes[how] } : {};
     const width = Math.max(x(end) - x(begin), 2);
     const fill = colours.workers[(row - 1) % colours.workers.length];
-    const place = { x: x(begin), y: middle(row) - BAR / 2, width, height: BAR };
+    const place = { x: x(begin), y: y + 1, width, height: BAR };
     parts.push(draw("rect", { ...place, fill, stroke: colours.ink, ...dash }));
-    const words = { x: x(begin) + 3, y: middle(row) + 4, "font-size": 10, fill: colours.ink };
-    parts.push(draw("text", words, key));
+    const words = { x: x(begin) + 3, y: y + 13, "font-size": 10, fill: colours.ink };
+    const halo = { stroke: colours.paper, "stroke-width": 2, "paint-order": "stroke" };
+    parts.push(draw("text", { ...words, ...halo }, key));
   }
   for (const [row, kind, ago] of data.marks) {
     parts.push(shape(look.shapes[kind], `translate(${x(ago)} ${middle(row)})`));
