@@ -21,6 +21,8 @@ from labapp.views.timeline_svg import BAND, INK, PAPER, QUIET, RULE, SHAPES, WOR
 
 WIDTH, LEFT, RIGHT = 860.0, 90.0, 845.0
 TOP, EDGE, LANE, BAR, LINE = 26.0, 8.0, 18.0, 16.0, 16.0
+LETTER = 5.5
+"""Pixels of a letter, about: a bar that is too short for its order's name goes without."""
 HALO = f'stroke="{PAPER}" stroke-width="2" paint-order="stroke"'
 """Round letters on a bar, so that they can be read on each colour."""
 SENT = ("M-4-4.4L4.4 0L-4 4.4Z", True, "#222")
@@ -102,8 +104,11 @@ def drawn_bar(bar: Bar, y: float, moment: Moment) -> Iterator[str]:
     dash = f' stroke-dasharray="{DASHES[bar.how]}"' if bar.how in DASHES else ""
     colour = colour_of(bar.row, moment.rows)
     size = f'width="{n(max(end - begin, 2))}" height="{n(BAR)}"'
-    yield f'<rect x="{n(begin)}" y="{n(y + 1)}" {size} fill="{colour}" stroke="{INK}"{dash}/>'
-    yield text(begin + 3, y + 13, bar.key, f' font-size="10" {HALO}')
+    named = f"<title>{t(f'{bar.key}: {ENDS[bar.how]}')}</title>"
+    paint = f'fill="{colour}" stroke="{INK}"{dash}'
+    yield f'<rect x="{n(begin)}" y="{n(y + 1)}" {size} {paint}>{named}</rect>'
+    if end - begin >= len(bar.key) * LETTER:
+        yield text(begin + 3, y + 13, bar.key, f' font-size="10" {HALO}')
 
 
 def drawn_mark(mark: Mark, x: float, y: float) -> str:

@@ -3,7 +3,7 @@
 // keyboard's focus stays on them; texts are written only when they change, for screen readers.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 860, LEFT = 90, RIGHT = 845, TOP = 6, EDGE = 8, LANE = 18, BAR = 16;
+const WIDTH = 860, LEFT = 90, RIGHT = 845, TOP = 6, EDGE = 8, LANE = 18, BAR = 16, LETTER = 5.5;
 const SILENCE = 3000; // milliseconds without a word from the kernel after which we say so
 const SILENT = "No news from the kernel: it was restarted or is gone. Run this cell again.";
 const GROUPS = [
@@ -80,7 +80,9 @@ function timeline(data, look) {
     const width = Math.max(x(end) - x(begin), 2);
     const fill = colours.workers[(row - 1) % colours.workers.length];
     const place = { x: x(begin), y: y + 1, width, height: BAR };
-    parts.push(draw("rect", { ...place, fill, stroke: colours.ink, ...dash }));
+    const named = draw("title", {}, `${key}: ${look.ends[how]}`);
+    parts.push(draw("rect", { ...place, fill, stroke: colours.ink, ...dash }, named));
+    if (width < key.length * LETTER) continue; // there is no room for its name
     const words = { x: x(begin) + 3, y: y + 13, "font-size": 10, fill: colours.ink };
     const halo = { stroke: colours.paper, "stroke-width": 2, "paint-order": "stroke" };
     parts.push(draw("text", { ...words, ...halo }, key));
