@@ -15,7 +15,7 @@ from panel_bench import held, left_in, marks, panel_on, until
 
 from labapp.errors import LabError
 from labapp.lab import connect
-from labapp.lab.panel.moment import Elsewhere, plain
+from labapp.lab.panel.moment import AT_ONCE, Elsewhere, plain
 from labapp.lab.panel.panel import Panel
 from labapp.lab.panel.watch import LIVE_WORKER, STOPPED
 from labapp.lab.publisher import Module
@@ -282,6 +282,21 @@ def test_the_stack_stopped_under_an_open_panel_ends_it_with_one_line(
         assert panel.moment.happened == 1  # what was there to be seen last is still shown
     finally:
         panel.close()
+
+
+def test_a_world_that_was_restarted_holds_nothing_and_the_panel_says_so(tmp_path: Path) -> None:
+    with headless_stack(tmp_path / ".lab") as stack, panel_on(stack) as panel:
+        panel.press("send one")
+        until(panel, lambda m: m.happened == 1, "the charge")
+        panel.press("hold before effect")
+        world = stack.services["world"].pid
+        assert world is not None
+        os.kill(world, signal.SIGKILL)
+        until(panel, lambda m: m.trouble, "the trouble")
+        until(panel, lambda m: not m.trouble and m.partner == AT_ONCE, "the world's return")
+        panel.press("send one")
+        moment = until(panel, lambda m: m.happened == 2, "the second charge")
+        assert (moment.twice, moment.over) == (0, "")
 
 
 def test_a_broken_look_is_told_and_does_not_end_the_panel(

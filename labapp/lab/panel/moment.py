@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from labapp.views.keys import fold
+
 WINDOW = 20.0
 """Seconds that the rolling timeline shows."""
 PRIORITY = "\x06\x16"
@@ -152,6 +154,11 @@ class Moment:
     over: str = ""
 
     @property
+    def held_back(self) -> str:
+        """How many messages are unacknowledged, and whose."""
+        return f"{len(self.unacked)} ({fold(self.unacked)})" if self.unacked else "0"
+
+    @property
     def rows(self) -> tuple[str, ...]:
         """Rows of the timeline from top to bottom: the queue, each worker, the world."""
         drawn = [*(bar.row for bar in self.bars), *(mark.row for mark in self.marks)]
@@ -219,7 +226,7 @@ def plain(moment: Moment) -> dict[str, Any]:
         "window": WINDOW,
         "rows": list(rows),
         "queues": [[queue.name, queue.depth, str(queue)] for queue in moment.queues],
-        "unacked": list(moment.unacked),
+        "unacked": moment.held_back,
         "workers": [
             {"name": w.name, "state": w.state, "there": w.there, "doing": w.doing}
             for w in moment.workers

@@ -209,8 +209,7 @@ function render({ model, el }) {
     say(status, data.over ? `Ended: ${data.over}` : data.said);
     say(trouble, data.trouble);
     for (const [name, , words] of data.queues) number(`queue ${name}`, words.replace(`${name}: `, ""));
-    const held = data.unacked.length ? ` (${data.unacked.join(", ")})` : "";
-    number("unacked", `${data.unacked.length}${held}`);
+    number("unacked", data.unacked);
     number("sent", String(data.sent));
     number("happened", String(data.happened));
     number("more than once", String(data.twice));

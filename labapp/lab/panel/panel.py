@@ -164,8 +164,9 @@ class Panel:
             self.shop.bury()
             self._said = BUTTONS[button](self.shop, worker)
             return self._said
-        except LabError as error:
-            self._said = str(error)
+        except Exception as error:  # nobody waits for a click: the status line is all there is
+            foreseen = isinstance(error, LabError)
+            self._said = str(error) if foreseen else f"{button}: {type(error).__name__}: {error}"
             raise
         finally:
             self._watch.look_at_nodes_soon()

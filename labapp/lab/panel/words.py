@@ -6,16 +6,13 @@ Pure.  Used for the picture's description, and by those who look without a brows
 from __future__ import annotations
 
 from labapp.lab.panel.moment import Moment
-from labapp.views.keys import fold, one_line
-
-NOTHING = "none"
+from labapp.views.keys import one_line
 
 
 def lines(moment: Moment) -> list[str]:
     """All that the panel's numbers, rows and colours say, line by line."""
     found = [str(queue) for queue in moment.queues]
-    held = f" ({fold(moment.unacked)})" if moment.unacked else ""
-    found.append(f"unacked: {len(moment.unacked)}{held}")
+    found.append(f"unacked: {moment.held_back}")
     found += [f"{worker.name} {worker.state}: {worker.doing}" for worker in moment.workers]
     if not moment.workers:
         found.append("workers: none")
