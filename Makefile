@@ -12,9 +12,11 @@ RUNS ?= 20
 TESTS ?=
 COMPOSE_TESTS ?= tests/compose
 BIN := .venv/bin
+LOCK := $(UV) pip compile --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab test test-compose lint outputs bench flaky lock format clean
+.PHONY: help venv lab test test-compose test-browser screenshots lint outputs bench flaky lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,14 +30,21 @@ lab: venv ## set up, start everything and open JupyterLab; Ctrl-C stops all of i
 test: venv ## all tests, notebooks included (NB=02: one stage; JUNIT=FILE; JOBS=4)
 ifeq ($(strip $(NB)),)
 	@$(MAKE) --no-print-directory lint
-	$(TRUST) $(BIN)/pytest tests notebooks --ignore tests/compose --rounds 2 --shuffle-seed 7 \
-		-n $(JOBS) $(SPREAD) --junit-xml=$(JUNIT)
+	$(TRUST) $(BIN)/pytest tests notebooks --ignore tests/compose --ignore tests/browser \
+		--rounds 2 --shuffle-seed 7 -n $(JOBS) $(SPREAD) --junit-xml=$(JUNIT)
 else
 	$(BIN)/pytest notebooks --stage $(NB) --junit-xml=$(JUNIT)
 endif
 
 test-compose: venv ## the compose stack: images built, brought up, notebooks run inside, taken down
 	$(BIN)/pytest $(COMPOSE_TESTS) --junit-xml=$(JUNIT)
+
+test-browser: venv ## JupyterLab in a real browser, as a newcomer uses it (needs Chromium)
+	@$(BIN)/python scripts/setup_browser.py
+	$(BIN)/pytest tests/browser --junit-xml=$(JUNIT)
+
+screenshots: ## the pictures of README.md anew, from the browser tests
+	@LAB_PICTURES=docs/pictures $(MAKE) --no-print-directory test-browser
 
 lint: venv ## ruff and mypy
 	$(BIN)/ruff check .
@@ -51,10 +60,10 @@ bench: venv ## the table of measured times
 flaky: venv ## the same tests over and over under load (RUNS=20 TESTS=...)
 	$(BIN)/python scripts/flaky.py --runs $(RUNS) $(TESTS)
 
-lock: ## write requirements.lock anew (needs uv on PATH, or UV=path)
-	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
-		--fork-strategy fewest --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--no-annotate --no-header --quiet --output-file requirements.lock
+lock: ## write requirements.lock and requirements-browser.lock anew (needs uv on PATH, or UV=path)
+	$(LOCK) pyproject.toml --all-extras --fork-strategy fewest --output-file requirements.lock
+	$(LOCK) tests/browser/requirements.in --constraints requirements.lock \
+		--output-file requirements-browser.lock
 
 format: venv ## format the sources
 	$(BIN)/ruff format .

@@ -80,8 +80,13 @@ def source() -> list[str]:
     return ["--no-index", "--find-links", str(folder)]
 
 
-def step(text: str, command: list[str]) -> None:
+def step(text: str, command: list[str], again: str = "make venv") -> None:
     """Run one command quietly; one line of progress with its seconds.
+
+    Args:
+        text: what it does, as in "could not ...".
+        command: the command.
+        again: what to run once its failure is mended.
 
     Raises:
         SetupError: the command failed; its output is printed before.
@@ -93,9 +98,7 @@ def step(text: str, command: list[str]) -> None:
     if done.returncode != 0:
         print(" failed", flush=True)
         print("\n".join((done.stdout + done.stderr).splitlines()[-20:]), file=sys.stderr)
-        raise SetupError(
-            f"could not {text}; the output is above, mend it and run `make venv` again"
-        )
+        raise SetupError(f"could not {text}; the output is above, mend it and run `{again}` again")
     print(f" {seconds:.1f} s", flush=True)
 
 
