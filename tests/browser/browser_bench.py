@@ -29,9 +29,9 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds for what takes a few on an idle machine: a page, a kernel, a few cells."""
-LONG_PATIENCE = 240.0
+LONG_PATIENCE = 300.0
 """Seconds for a whole notebook or a check."""
 PICTURES = "LAB_PICTURES"
 """Environment variable with the folder for the README's pictures, from the project's; without it
@@ -88,7 +88,8 @@ def light(shot: bytes) -> bytes:
 
     small = BytesIO()
     picture = Image.open(BytesIO(shot)).convert("RGB")
-    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    # without k-means the greys of large areas take on a tint
+    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)
     few.save(small, "PNG", optimize=True)
     size = small.tell()
     assert size <= MOST_BYTES, f"the picture has {size} bytes of {MOST_BYTES}"

@@ -8,6 +8,8 @@ import pytest
 from record_bench import Record
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.sync_api import Browser, Page
 
 LAB = "127.0.0.1:9"
@@ -60,3 +62,15 @@ def test_warnings_are_kept_and_no_error(record: Record, page: Page) -> None:
         page.evaluate("() => { console.warn('well') }")
     record.judge()
     assert "warning: well" in record.console[0]
+
+
+def test_of_a_failed_test_pages_console_and_logs_are_saved(
+    record: Record, page: Page, tmp_path: Path
+) -> None:
+    with page.context.expect_event("console"):
+        page.evaluate("() => { console.log('here') }")
+    folder = tmp_path / "evidence"
+    record.save(folder, lambda: "the end of a log\n")
+    assert (folder / "console.txt").read_text().startswith("log: here")
+    assert (folder / "logs.txt").read_text() == "the end of a log\n"
+    assert (folder / "page-0.png").read_bytes().startswith(b"\x89PNG")
