@@ -57,9 +57,16 @@ class Module:
             )
 
     def version(self) -> tuple[tuple[str, int, int], ...]:
-        """Changes whenever a Python file in its folder does."""
-        files = sorted(self.path.glob("*.py"))
-        return tuple((f.name, f.stat().st_mtime_ns, f.stat().st_size) for f in files)
+        """Changes whenever a Python file in its folder does.
+
+        Not an editor's own, as ``.#shop.py`` is, which for emacs is a link to nothing."""
+        found = []
+        for file in sorted(self.path.glob("*.py")):
+            with contextlib.suppress(FileNotFoundError):  # just renamed or deleted
+                if not file.name.startswith("."):
+                    about = file.stat()
+                    found.append((file.name, about.st_mtime_ns, about.st_size))
+        return tuple(found)
 
 
 class Publisher:

@@ -14,6 +14,7 @@ import pytest
 from loop_bench import COMMAND, EXERCISES, PASSED, Project
 
 from labapp.course.watch import WAITING, saves
+from labapp.lab.publisher import Module
 from labapp.stack.state import Stack
 from labapp.stack.testing import wait_until
 
@@ -131,6 +132,16 @@ def test_a_folder_that_was_replaced_is_still_watched(way: str, exercise: Path) -
             (exercise / "new.py").write_text(f"{len(seen)}\n")
             seen |= set(next(saved))
         assert seen & {"02_crash", "shop.py"}
+
+
+def test_what_an_editor_lays_beside_a_file_makes_no_new_version_of_it(exercise: Path) -> None:
+    module = Module("shop", exercise)
+    before = module.version()
+    (exercise / ".#shop.py").symlink_to("somebody@somewhere.1234")  # emacs, while it edits
+    (exercise / ".~shop.py").write_text("a draft of JupyterLab's\n")
+    assert module.version() == before
+    in_place(exercise / "shop.py")
+    assert module.version() != before
 
 
 # --- the command
