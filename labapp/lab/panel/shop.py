@@ -161,8 +161,8 @@ class Shop:
         held = list(self._held_by(worker))
         field.kill(worker)
         self.paused.discard(worker.name)
-        self._struck(worker, "killed")
         self.notes.put(Cut(self.name(worker), time.time()))
+        self._struck(worker, "killed")
         if held:  # an empty list would mean all that are held
             field.world.drop(held)
         return f"killed {self.name(worker)}{in_flight(held)}"
@@ -177,8 +177,8 @@ class Shop:
             for held in self._held_by(worker):
                 port, server_port = held.port, held.server_port
                 field.nodes.verb(worker, "kill_child", port=port, server_port=server_port)
-                self._struck(worker, "child killed", held.key)
                 self.notes.put(Cut(self.name(worker), time.time(), held.key))
+                self._struck(worker, "child killed", held.key)
                 field.world.drop([held])
                 return f"killed the process of {self.name(worker)} that ran {held.key}"
         raise LabError(
