@@ -7,6 +7,7 @@ has a cell ended?) is asked of JupyterLab's own application, by ``reach.js``. No
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from copy_bench import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, FrameLocator, Locator, Page
 
@@ -38,6 +39,8 @@ PICTURES = "LAB_PICTURES"
 none are made."""
 MOST_BYTES = 150_000
 """A picture in the README may weigh no more."""
+MOST_TABS = 40
+"""What is further away than so many presses of the Tab key, nobody reaches by keyboard."""
 
 
 @contextmanager
@@ -78,6 +81,21 @@ def wait_for(
         raise AssertionError(f"waited {seconds:.0f} s in vain for: {awaited}") from None
 
 
+def press(page: Page, button: Locator) -> None:
+    """Go to a button with the Tab key, or back to it with Shift+Tab, and press Enter.
+
+    Raises:
+        AssertionError: the Tab key does not lead there.
+    """
+    for _ in range(MOST_TABS):
+        if button.evaluate("button => button === document.activeElement"):
+            page.keyboard.press("Enter")
+            return
+        page.keyboard.press(button.evaluate("button => reach.keyTowards(button)"))
+    focused = page.evaluate("() => document.activeElement.outerHTML.slice(0, 200)")
+    raise AssertionError(f"{MOST_TABS} presses of Tab do not lead to {button}, but to {focused}")
+
+
 def light(shot: bytes) -> bytes:
     """A PNG with 256 colours at the most: no eye sees the difference, and it is a third.
 
@@ -109,9 +127,23 @@ class JupyterLab:
         page.set_default_timeout(PATIENCE * 1000)
         page.add_init_script(path=REACH)
 
-    def open(self) -> Notebook:
-        """Go to the address; the notebook that it names, when it is ready."""
-        self.page.goto(self.address)
+    def open(self, path: str = "") -> Notebook:
+        """Go to the address; the notebook that it names, when it is ready.
+
+        Args:
+            path: another notebook's, from the project's folder, to go to in its place.
+        """
+        self.page.goto(
+            re.sub(r"(?<=/lab/tree/)[^?]+", path, self.address) if path else self.address
+        )
+        return self._opened()
+
+    def reload(self) -> Notebook:
+        """Load the page again; the notebook that was in front, when it is ready."""
+        self.page.reload()
+        return self._opened()
+
+    def _opened(self) -> Notebook:
         restored = "() => window.jupyterapp?.restored.then(() => true)"
         wait_for(self.page, restored, "JupyterLab")
         path = self.page.url.partition("/lab/tree/")[2].partition("?")[0]
@@ -184,10 +216,32 @@ class Notebook:
             seconds: how long each may take.
         """
         for name in ids:
-            self.cell(name).locator(".jp-InputArea-editor").click(position={"x": 4, "y": 4})
             with self._until_run([name], seconds):
-                self.page.keyboard.press("Shift+Enter")
+                self._run(name)
         return self.output(ids[-1])
+
+    @contextmanager
+    def running(self, name: str, end: Callable[[], object]) -> Iterator[None]:
+        """Inside, this cell runs.
+
+        Args:
+            name: the cell's id.
+            end: lets it come to its end.
+
+        Raises:
+            AssertionError: it has ended before, or did not end in time.
+        """
+        before = self._ask("counts")
+        with self._until_run([name], PATIENCE):
+            self._run(name)
+            wait_for(self.page, "path => reach.kernel(path) === 'busy'", f"{name}", self.path)
+            yield
+            assert self._ask("unfinished", before, [name]) == [name], f"{name} did not wait"
+            end()
+
+    def _run(self, name: str) -> None:
+        self.cell(name).locator(".jp-InputArea-editor").click(position={"x": 4, "y": 4})
+        self.page.keyboard.press("Shift+Enter")
 
     @contextmanager
     def _until_run(self, ids: list[str] | None, seconds: float) -> Iterator[None]:
@@ -224,7 +278,7 @@ class Notebook:
 
     def output(self, name: str) -> Locator:
         """What a cell has put out; never its source, in which the same words may stand."""
-        return self.cell(name).locator(".jp-OutputArea")
+        return self.cell(name).locator(".jp-Cell-outputArea")
 
     @property
     def _panel(self) -> Locator:

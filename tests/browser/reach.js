@@ -44,6 +44,26 @@ window.reach = {
     ).map(output => `${cell.id}: ${output.evalue ?? output.text}`));
   },
 
+  // The key that brings the focus nearer to an element.
+  keyTowards(element) {
+    const where = document.activeElement.compareDocumentPosition(element);
+    return where & Node.DOCUMENT_POSITION_PRECEDING ? 'Shift+Tab' : 'Tab';
+  },
+
+  // What an element's lines of status say from now on, in a list that grows; each change once.
+  listen(element) {
+    const heard = [];
+    const note = () => {
+      const lines = [...element.querySelectorAll('[role="status"]')].map(line => line.textContent);
+      const said = lines.filter(Boolean).join('; ');
+      if (said && said !== heard.at(-1)) heard.push(said);
+    };
+    new MutationObserver(note).observe(
+      element, { subtree: true, childList: true, characterData: true }
+    );
+    this.heard = heard;
+  },
+
   // Two open tabs side by side.
   putBeside(left, right) {
     const ref = this.panel(left).id;
