@@ -172,9 +172,23 @@ class JupyterLab:
         self.page.keyboard.press("ControlOrMeta+b")
         wait_for(self.page, "() => jupyterapp.shell.leftCollapsed", "the file browser to be hidden")
 
-    def put_beside(self, left: str, right: str) -> None:
-        """Two open tabs, by their paths, side by side; for a picture."""
+    def put_beside(self, left: str, right: str, width: int) -> None:
+        """Two open tabs, by their paths, side by side; for a picture.
+
+        Args:
+            left, right: the paths, from the project's folder.
+            width: of the left one, in pixels; what is between them is drawn there.
+        """
         self.page.evaluate("([left, right]) => reach.putBeside(left, right)", [left, right])
+        handle = self.page.locator(".lm-DockPanel-handle:not(.lm-mod-hidden)")
+        box, dock = handle.bounding_box(), self.page.locator("#jp-main-dock-panel").bounding_box()
+        assert box
+        assert dock
+        middle = box["y"] + box["height"] / 2
+        self.page.mouse.move(box["x"] + box["width"] / 2, middle)
+        self.page.mouse.down()
+        self.page.mouse.move(dock["x"] + width, middle)
+        self.page.mouse.up()
 
     def launch(self, title: str) -> FrameLocator:
         """Click on a tile of a new launcher; the page that it shows in a tab."""

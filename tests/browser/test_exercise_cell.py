@@ -36,7 +36,8 @@ def test_an_exercise_is_checked_hinted_at_and_solved_by_its_buttons(
     expect(exercise).to_contain_text("What happened: worker killed")
     assert ">order-4<" in picture(exercise)
     jupyterlab.hide_file_browser()
-    jupyterlab.put_beside(editor.path, notebook.path)
+    jupyterlab.page.set_viewport_size({"width": 1440, "height": 980})  # all of the timeline
+    jupyterlab.put_beside(editor.path, notebook.path, width=390)
     button(exercise, "Check").evaluate("button => button.scrollIntoView()")
     jupyterlab.picture("exercise")
 

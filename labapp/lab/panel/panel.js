@@ -116,8 +116,9 @@ function legend(data, look) {
     make("span", { class: "lab-key" }, picture, word));
 }
 
-// The table of workers: a row is made when a worker comes, and taken away when it is gone.
-function workersTable(press) {
+// The table of workers: a row is made when a worker comes, and taken away when it is gone.  Where the
+// focus was on one of its buttons, it goes to `next`: the keyboard must not begin anew.
+function workersTable(press, next) {
   const body = make("tbody");
   const heads = ["worker", "state", "at work on", "what to do to it"];
   const head = make("tr", {}, ...heads.map((words) => make("th", { scope: "col" }, words)));
@@ -154,6 +155,7 @@ function workersTable(press) {
     const there = new Set(workers.map((worker) => worker.name));
     for (const [name, cells] of known) {
       if (there.has(name)) continue;
+      if (cells.row.contains(document.activeElement)) next.focus();
       cells.row.remove();
       known.delete(name);
     }
@@ -180,7 +182,7 @@ function render({ model, el }) {
   });
   const numbers = new Map();
   const list = make("dl");
-  const workers = workersTable(press);
+  const workers = workersTable(press, buttons.get("new worker"));
   const title = draw("title", {}, "Timeline of the last 20 seconds");
   const rows = draw("g", {});
   const picture = draw("svg", { role: "img", "font-size": 12 }, title, rows);
