@@ -95,7 +95,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         title, *rest = self.conclusion()
-        said = "".join(f"<p>{markup.text(text)}</p>" for text in rest)
+        said = "".join(f"<p>{markup.prose(text)}</p>" for text in rest)
         notes = "".join(map(markup.quiet, self.notes()))
         table = self.table._repr_html_()
         return f"{table}{notes}<p><strong>{markup.text(title)}</strong></p>{said}"

@@ -16,6 +16,9 @@ from labapp.stack.home import FIRST_NOTEBOOK, make_private, write_private
 from labapp.stack.ports import LOOPBACK
 
 NEWS_OFF = {"fetchNews": "false", "checkForUpdates": False}
+STYLE = """/* JupyterLab shows an SVG as an image, as wide as it says it is: a timeline was cut. */
+.jp-RenderedSVG img { max-width: 100%; height: auto; }
+"""
 BASE = "/"
 """Path below which JupyterLab answers, whatever a configuration of the machine says."""
 SETTINGS_FILE = Path("@jupyterlab/apputils-extension/notification.jupyterlab-settings")
@@ -34,6 +37,7 @@ def command(root: Path, port: int, host: str = LOOPBACK) -> tuple[str, ...]:
         "LabApp.news_url": None,
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "LabApp.extension_manager": "readonly",
+        "LabApp.custom_css": True,
         "LanguageServerManager.autodetect": False,
     }
     as_root = ("--allow-root",) if os.geteuid() == 0 else ()
@@ -46,6 +50,7 @@ def environment(home: Path, token: str) -> dict[str, str]:
     folder = make_private(home / "jupyter")
     write_private(folder / "token", token)
     _switch_news_off(folder / "settings")
+    write_private(make_private(folder / "config" / "custom") / "custom.css", STYLE)
     return {
         "JUPYTER_TOKEN_FILE": str(folder / "token"),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),

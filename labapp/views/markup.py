@@ -6,6 +6,7 @@ Colours are JupyterLab's own variables, so that both themes stay legible; where 
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from labapp.views.answer import Answer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_CODE = re.compile(r"`([^`]+)`")
 _LINE = "var(--jp-border-color1, #8888)"
 _TEXT = "color: var(--jp-content-font-color1, inherit)"
 _QUIET = "color: var(--jp-content-font-color2, inherit)"
@@ -28,6 +30,11 @@ def table(head: str, body: Iterable[str], caption: str = "") -> str:
     title = f'<caption style="text-align: left; {_QUIET}">{text(caption)}</caption>'
     parts = [title if caption else "", f"<thead>{head}</thead>" if head else ""]
     return f'<table style="{style}">{"".join(parts)}<tbody>{"".join(body)}</tbody></table>'
+
+
+def prose(words: str) -> str:
+    """A text of sentences, escaped, with what stands `in backticks` as code."""
+    return _CODE.sub(r"<code>\1</code>", text(words))
 
 
 def row(cells: Iterable[str]) -> str:

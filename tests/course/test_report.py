@@ -72,6 +72,12 @@ def test_no_line_of_a_report_is_too_long(diagnosis) -> None:  # type: ignore[no-
     assert ".." not in text
 
 
+def test_what_is_to_be_typed_is_code_in_the_rich_form() -> None:
+    html = report(STARTER)._repr_html_()
+    assert "<code>celery -A shop report</code>" in html
+    assert "`" not in html
+
+
 def test_the_rich_form_says_the_same_escaped_and_without_scripts() -> None:
     html = report(HOPELESS)._repr_html_()
     for said in ("not run", "fails-by-itself", "&lt;b&gt;Error", "The other faults were not run"):
