@@ -81,5 +81,6 @@ def only_to(stage: Stage, decides: str) -> Stage:
     names = [trial.name for trial in stage.trials]
     before = stage.trials[: names.index(decides) + 1]
     # The questions of an interview are put in turn, each where the one before has left off.
-    needed = before if stage.examine else list(dict.fromkeys((before[0], before[-1])))
-    return replace(stage, trials=needed)
+    if stage.examine or len(before) == 1:
+        return replace(stage, trials=before)
+    return replace(stage, trials=(before[0], before[-1]))

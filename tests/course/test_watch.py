@@ -253,7 +253,7 @@ def test_a_save_during_a_check_is_checked_next_and_ctrl_c_ends_all(
         watch.wait_for("1/5 no fault: passed", 2)
         watch.process.send_signal(signal.SIGINT)
 
-        assert watch.end() == 130
+        assert watch.end() == 130, watch.said
         assert "5/5 poison order: passed" in first, "the check went on"
         assert "lab: saved while it was checked: this is of neither version" in first
         assert WAITING not in watch.said
