@@ -188,6 +188,8 @@ def watching(project: Project, stack: Stack, *arguments: str) -> Iterator[Watch]
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # A shell starts its background jobs with SIGINT ignored, and pytest may be one.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
     try:
         yield Watch(process, log)
