@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,7 +22,7 @@ from labapp.errors import LabError
 from labapp.faults import Fault, charge_of, crash_broker, cut_off, kill_worker, pause
 from labapp.lab.broker import wait_for
 from labapp.lab.conductor import conduct
-from labapp.lab.publisher import Module
+from labapp.lab.publisher import first_shop
 from labapp.lab.run import Plan, WorkerSettings
 from labapp.lab.session import Session
 from labapp.node.client import Nodes, OpenLink, StartedBroker, StartedWorker
@@ -173,7 +172,7 @@ def run(fault: str, node: int, *, local: bool = False) -> None:
         if nodes is not None:
             nodes.broker_url = session.broker.url
         plan = Plan(
-            Module("shop", shop_folder()),
+            first_shop(),
             "shop.charge",
             ORDERS,
             SETTINGS,
@@ -189,11 +188,3 @@ def ask_by_lines(what: str, host: str) -> None:
     print(json.dumps({"do": what, "host": host}), flush=True)
     if not sys.stdin.readline():
         raise LabError("nobody strikes: standard input is closed", hint="scripts/boundaries.py")
-
-
-def shop_folder() -> Path:
-    """The shop with Celery's defaults, of the project here."""
-    from labapp.stack.home import project_root
-    from labapp.stack.services import SHOP_FOLDER
-
-    return project_root() / SHOP_FOLDER

@@ -69,6 +69,15 @@ class Module:
         return tuple(found)
 
 
+def first_shop() -> Module:
+    """The shop with Celery's defaults, of the project here: labapp may be installed elsewhere."""
+    from labapp.stack.home import PACKAGE_ROOT, project_root
+    from labapp.stack.services import SHOP_FOLDER
+
+    folders = (project_root() / SHOP_FOLDER, PACKAGE_ROOT / SHOP_FOLDER)
+    return Module("shop", next((folder for folder in folders if folder.is_dir()), folders[0]))
+
+
 class Publisher:
     """A process that has imported one module.
 

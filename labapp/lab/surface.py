@@ -20,10 +20,9 @@ from labapp.lab.front import Front
 from labapp.lab.matrix import Matrix, run_matrix
 from labapp.lab.opened import keys_opened, message_opened, result_opened
 from labapp.lab.peek import peek
-from labapp.lab.publisher import Module
+from labapp.lab.publisher import first_shop
 from labapp.lab.run import Plan, Run, Work, WorkerSettings
 from labapp.lab.session import Session, module_of
-from labapp.stack.home import PACKAGE_ROOT
 from labapp.stack.state import find_stack
 from labapp.views.tables import Table, comparison
 from labapp.world.kinds import Kind
@@ -31,7 +30,6 @@ from labapp.world.kinds import Kind
 if TYPE_CHECKING:
     from labapp.lab.panel.panel import Panel
 
-FIRST_SHOP = Module("shop", PACKAGE_ROOT / "solutions" / "00_start_here")
 """What a panel works with, unless it is given something else."""
 
 
@@ -282,8 +280,8 @@ class Lab:
         """
         from labapp.lab.panel.panel import open_panel
 
-        module = FIRST_SHOP if task is None else module_of(task)
-        name = f"{FIRST_SHOP.name}.charge" if task is None else task.name
+        module = first_shop() if task is None else module_of(task)
+        name = f"{module.name}.charge" if task is None else task.name
         stack = self.session.stack
         settings = worker or WorkerSettings()
         return open_panel(stack, module, name, settings, lambda: self._session)

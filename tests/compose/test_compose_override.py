@@ -89,7 +89,9 @@ def test_every_service_runs_labapp_from_the_project(live: Compose) -> None:
 def test_a_change_is_live_without_a_build(live: Compose) -> None:
     containers = [live.containers(service)[0]["Id"] for service in RUNNING]
     assert [health(live, service) for service in HEALTH] == [{"ok": True}] * 2
-    replace_in(live, "labapp/stack/control.py", '{"ok": True}', '{"ok": True, "newer": True}')
+    replace_in(
+        live, "labapp/stack/control_server.py", '{"ok": True}', '{"ok": True, "newer": True}'
+    )
     for service in HEALTH:
         wait_for_health_to_be(live, service, {"ok": True, "newer": True})
     assert [live.containers(service)[0]["Id"] for service in RUNNING] == containers
