@@ -35,9 +35,7 @@ class Commands(click.Group):
 
 def fail(error: LabError) -> NoReturn:
     """Say what is wrong and how to mend it; exit status 2."""
-    click.echo(f"lab: {error.message}", err=True)
-    if error.hint:
-        click.echo(f"     {error.hint}", err=True)
+    click.echo("\n".join(error.lines), err=True)
     sys.exit(2)
 
 

@@ -23,6 +23,11 @@ class LabError(Exception):
         """Both lines in one, for places that know nothing of hints (a notebook, a log)."""
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
-    def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback: the two lines."""
+    @property
+    def lines(self) -> list[str]:
+        """What people are shown: what is wrong, and how to mend it where that is known."""
         return [f"lab: {self.message}", *([f"     {self.hint}"] if self.hint else [])]
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback."""
+        return self.lines

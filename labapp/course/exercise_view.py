@@ -16,6 +16,7 @@ from typing import Any
 
 from labapp.course.check import check
 from labapp.course.course import Exercise, Lesson, course
+from labapp.course.files import BRIEF
 from labapp.course.loop import one_more_hint
 from labapp.course.naming import no_exercise
 from labapp.course.places import project_root
@@ -196,7 +197,7 @@ class Trouble:
         self._error = error
 
     def __repr__(self) -> str:
-        return f"lab: {self._error.message}\n     {self._error.hint}".rstrip()
+        return "\n".join(self._error.lines)
 
     def _repr_html_(self) -> str:
         return f"<pre>{markup.text(repr(self))}</pre>"
@@ -210,14 +211,11 @@ def brief_of(lesson: Lesson) -> str:
     Raises:
         LabError: the brief is gone.
     """
-    folder = f"exercises/{lesson.folder}"
-    path = project_root() / folder / "README.md"
+    path = f"exercises/{lesson.folder}/{BRIEF}"
     try:
-        text = path.read_text()
+        text = (project_root() / path).read_text()
     except OSError:
-        raise LabError(
-            f"there is no {folder}/README.md", hint=f"`git checkout {folder}/README.md`"
-        ) from None
+        raise LabError(f"there is no {path}", hint=f"`git checkout {path}`") from None
     file = Path(lesson.file).name
     opens = f"Your file: **[{file}](../{lesson.file})** (it opens beside this notebook)."
     title, *sections = re.split(r"^## ", text, flags=re.MULTILINE)

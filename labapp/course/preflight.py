@@ -21,14 +21,12 @@ import psutil
 from labapp.errors import LabError
 from labapp.faults import Fault, charge_of, kill_worker
 from labapp.lab.conductor import conduct
-from labapp.lab.publisher import Module
+from labapp.lab.publisher import first_shop
 from labapp.lab.run import Plan, WorkerSettings
 from labapp.lab.session import Session
 from labapp.stack.doctor import Finding
-from labapp.stack.home import PACKAGE_ROOT
 from labapp.stack.logs import tail
 from labapp.stack.service import Guarded
-from labapp.stack.services import SHOP_FOLDER
 from labapp.stack.state import Stack, find_stack, in_container
 from labapp.stack.testing import END_SECONDS, environment, launch, wait_ready
 
@@ -110,9 +108,8 @@ def _experiment(
     lost: tuple[str, ...],
 ) -> Finding:
     """Whether an experiment comes out as it does everywhere."""
-    module = Module("shop", PACKAGE_ROOT / SHOP_FOLDER)
     settings = WorkerSettings(settings={"task_acks_late": False})
-    plan = Plan(module, "shop.charge", work, settings, fault)
+    plan = Plan(first_shop(), "shop.charge", work, settings, fault)
     began = time.monotonic()
     try:
         with Session(stack) as session:

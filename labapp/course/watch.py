@@ -106,9 +106,7 @@ def passes(lesson: Lesson, folder: Path, changed: list[str]) -> bool:
     try:
         report = check(lesson.number, "exercises", click.echo)
     except LabError as error:
-        click.echo(f"lab: {error.message}")
-        if error.hint:
-            click.echo(f"     {error.hint}")
+        click.echo("\n".join(error.lines))
         return False
     click.echo(f"\n{report!r}")
     return report.passed and answer.version() == before

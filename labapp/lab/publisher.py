@@ -70,12 +70,12 @@ class Module:
 
 
 def first_shop() -> Module:
-    """The shop with Celery's defaults, of the project here: labapp may be installed elsewhere."""
-    from labapp.stack.home import PACKAGE_ROOT, project_root
-    from labapp.stack.services import SHOP_FOLDER
+    """The shop with Celery's defaults that the live worker runs, too."""
+    from labapp.stack.home import project_root
+    from labapp.stack.services import SHOP_FOLDER, shop_folder
 
-    folders = (project_root() / SHOP_FOLDER, PACKAGE_ROOT / SHOP_FOLDER)
-    return Module("shop", next((folder for folder in folders if folder.is_dir()), folders[0]))
+    root = project_root()
+    return Module("shop", shop_folder(root) or root / SHOP_FOLDER)
 
 
 class Publisher:

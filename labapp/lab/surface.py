@@ -30,8 +30,6 @@ from labapp.world.kinds import Kind
 if TYPE_CHECKING:
     from labapp.lab.panel.panel import Panel
 
-"""What a panel works with, unless it is given something else."""
-
 
 def orders(count: int) -> list[tuple[str]]:
     """Work: ``count`` orders, ``order-1`` and so on, one task each."""

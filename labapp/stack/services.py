@@ -147,8 +147,8 @@ def _node(home: Path, root: Path, stack: Stack) -> Plan:
         "--logs",
         str(log_folder(home) / "workers"),
     )
-    shop = next((f for f in (root, PACKAGE_ROOT) if (f / SHOP_FOLDER / "shop.py").is_file()), None)
-    live = ("--default-app", "shop", "--default-path", str(shop / SHOP_FOLDER)) if shop else ()
+    shop = shop_folder(root)
+    live = ("--default-app", "shop", "--default-path", str(shop)) if shop else ()
     return Plan(
         name="node",
         command=(PYTHON, "-m", "labapp", "node", *arguments, *live),
@@ -163,6 +163,16 @@ def _node(home: Path, root: Path, stack: Stack) -> Plan:
         folder=home,
         note="with a live worker" if live else "no live worker: there is no shop.py",
     )
+
+
+def shop_folder(root: Path) -> Path | None:
+    """The first lesson's shop: the project's, or the one beside labapp; None where neither is.
+
+    Args:
+        root: the project's folder, which in a container is not where labapp is installed.
+    """
+    folders = (folder / SHOP_FOLDER for folder in (root, PACKAGE_ROOT))
+    return next((folder for folder in folders if (folder / "shop.py").is_file()), None)
 
 
 def _flower(home: Path, stack: Stack, socket_path: str, base: str) -> Plan:
