@@ -22,6 +22,8 @@ PROPORTIONAL = 0.3
 """Share of the width that is given out by the second; the rest goes where marks need room."""
 BREAK = 56.0
 """Width of a journey in time, where there is room."""
+BETWEEN = 48.0
+"""Room between two of them: what is written above each is wider than the journey itself."""
 NICE_STEPS = (3600.0, 600.0, 60.0, 10.0, 5.0, 1.0, 0.5, 0.1)
 MOST_TICKS = 12
 MOST_CANDIDATES = 200
@@ -59,6 +61,8 @@ class Scale:
         gaps: dict[int, dict[int, float]] = {}
         for at in self.breaks:
             gaps.setdefault(place[at, 1], {})[place[at, 0]] = BREAK
+        for one, next_one in pairwise(self.breaks):
+            gaps.setdefault(place[next_one, 0], {})[place[one, 1]] = BETWEEN
         for earlier, later, gap in needs:
             one, other = place[earlier, 0], place[later, 0]
             if one < other:

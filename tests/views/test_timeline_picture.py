@@ -99,6 +99,14 @@ def test_the_scale_keeps_order_and_stays_between_its_ends(
         assert scale.x(at) <= scale.x(at, after_break=True)
 
 
+@given(st.lists(moments, min_size=2, max_size=4, unique=True))
+def test_what_is_written_above_two_journeys_does_not_touch(breaks: list[float]) -> None:
+    scale = Scale([0.0, *breaks, 2e6], [], breaks, 100.0, 800.0)
+    middles = [(scale.x(at) + scale.x(at, after_break=True)) / 2 for at in sorted(breaks)]
+    widest = len("150 minutes pass") * 5.3
+    assert all(b - a >= widest for a, b in pairwise(middles))
+
+
 def test_marks_of_one_row_are_told_apart() -> None:
     for events in REAL.values():
         for row in drawn(events).rows:
