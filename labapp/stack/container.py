@@ -18,6 +18,7 @@ from pathlib import Path
 
 from labapp.errors import LabError
 from labapp.stack import flower, jupyter, profiles
+from labapp.stack.announce import when_it_answers
 from labapp.stack.broker import Binary, configure
 from labapp.stack.home import PACKAGE_ROOT, make_private, write_private
 from labapp.stack.services import SHOP_FOLDER
@@ -206,7 +207,7 @@ def _lab(found: Mapping[str, str]) -> Told:
     password, icon = found["LAB_FLOWER_PASSWORD"], home / "jupyter" / "flower.svg"
     jupyter.configure(home, flower.proxied(str(RUN / "flower.sock"), password, icon))
     stack = described_by(shared(found))
-    print(f"lab: open {address}", flush=True)
+    when_it_answers(f"http://127.0.0.1:{JUPYTER_PORT}/api", f"lab: open {address}")
     return (
         jupyter.command(PROJECT, JUPYTER_PORT, ANYWHERE),
         {**told, "LAB_JUPYTER_URL": address, **stack.live_environment()},

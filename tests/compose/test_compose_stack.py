@@ -10,6 +10,8 @@ import httpx
 import pytest
 from compose_bench import OURS, ROOT, RUNNING, liberties, run
 
+from labapp.stack.testing import wait_until
+
 if TYPE_CHECKING:
     from compose_bench import Compose
 
@@ -85,6 +87,17 @@ def test_jupyterlab_wants_its_token_and_flower_is_behind_it(compose: Compose) ->
     with httpx.Client(follow_redirects=True) as client:
         assert client.get(address(compose, "/api/contents", token)).status_code == 200
         assert "Flower" in client.get(address(compose, "/flower/", token)).text
+
+
+def test_the_address_is_said_when_it_answers(compose: Compose) -> None:
+    token = compose.secrets()["LAB_JUPYTER_TOKEN"]
+    line = f"lab: open {address(compose, '/lab/tree/notebooks/00_start_here.ipynb', token)}"
+    said = compose.must("logs", "lab").count(line)
+    assert said
+    compose.must("restart", "--timeout", "2", "lab")
+    wait_until(lambda: compose.must("logs", "lab").count(line) > said, "the address", 60.0)
+    assert httpx.get(address(compose, "/api/contents", token)).status_code == 200  # the first try
+    compose.must("up", "--detach", "--wait")
 
 
 def test_a_file_saved_in_jupyterlab_is_the_hosts_users(compose: Compose) -> None:
