@@ -6,6 +6,8 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import psutil
 import pytest
@@ -15,7 +17,7 @@ from panel_bench import held, left_in, marks, panel_on, until
 
 from labapp.errors import LabError
 from labapp.lab import connect
-from labapp.lab.panel.moment import AT_ONCE, plain
+from labapp.lab.panel.moment import AT_ONCE, Moment, plain
 from labapp.lab.panel.panel import Panel
 from labapp.lab.panel.watch import LIVE_WORKER, STOPPED
 from labapp.lab.publisher import Module
@@ -237,6 +239,38 @@ def test_closing_leaves_nothing(stack: Stack) -> None:
         panel.close()  # twice is no error
         with pytest.raises(LabError, match="this panel has ended"):
             panel.press("send one")
+
+
+def test_it_says_that_it_has_ended_when_nothing_is_left(stack: Stack) -> None:
+    """Also while somebody looks: that look ends after the closing has begun."""
+    with panel_on(stack) as panel:
+        lease = panel.shop.session.lease.name
+        panel._repr_mimebundle_()  # makes the widget
+        left: list[list[str]] = []
+
+        def note(change: dict[str, Any]) -> None:
+            if change["new"]["over"]:
+                left.append(left_in(stack, lease))
+
+        panel._widget.observe(note, "data")
+        looking, go_on, look = Event(), Event(), panel._watch.look
+
+        def slow_look() -> Moment:
+            looking.set()
+            go_on.wait(PATIENCE)
+            return look()
+
+        panel._watch.look = slow_look  # type: ignore[method-assign]
+        assert looking.wait(PATIENCE)
+        panel.click("close")
+        assert panel._stop.wait(PATIENCE)
+        with pytest.raises(LabError, match="this panel has ended"):
+            panel.press("send one")
+        go_on.set()
+        panel.close()  # waits for the end that is under way
+        assert panel.moment.over == "this panel has ended: run its cell again"
+        wait_until(lambda: left, "the widget to be told")
+        assert left == [[]]
 
 
 def left_brokers() -> set[int]:

@@ -86,6 +86,7 @@ class Panel:
         self._over = ""
         self._closing = threading.Lock()
         self._stop = threading.Event()
+        self._ended = threading.Event()
         self._moment = self._watch.look()
         self._widget: Any = None
         self._hands = ThreadPoolExecutor(1, "lab-panel-hands")
@@ -151,8 +152,8 @@ class Panel:
             self._ask(button, worker)
 
     def _ask(self, button: str, worker: str) -> Future[str]:
-        if self._over:
-            raise LabError(*self._over.split(": ", 1))
+        if self._over or self._stop.is_set():
+            raise LabError(*(self._over or ENDED).split(": ", 1))
         try:
             return self._hands.submit(self._do, button, worker)
         except RuntimeError:  # closed between the two lines
@@ -179,18 +180,26 @@ class Panel:
         self._end(ENDED)
 
     def _end(self, why: str) -> None:
+        """End it, and say so when nothing is left of it; who comes second waits for that, too."""
         with self._closing:
-            if self._stop.is_set():
-                return
-            self._over = why
+            first = not self._stop.is_set()
             self._stop.set()
-        if threading.current_thread() is not self._eyes:
+        eyes = threading.current_thread() is self._eyes
+        if not first:
+            if not eyes:  # the first one waits for these
+                self._ended.wait()
+            return
+        if not eyes:
             self._eyes.join()
-        self._hands.shutdown(wait=True, cancel_futures=True)
-        with contextlib.suppress(LabError):  # a node that is gone has taken all along
-            self.shop.close()
-        self._watch.close()
-        self._tell()
+        try:
+            self._hands.shutdown(wait=True, cancel_futures=True)
+            with contextlib.suppress(LabError):  # a node that is gone has taken all along
+                self.shop.close()
+            self._watch.close()
+        finally:
+            self._over = why
+            self._ended.set()
+            self._tell()
 
     # Showing
 
