@@ -111,8 +111,7 @@ class Panel:
         while not self._stop.is_set() and not self._over:
             try:
                 self._moment = self._watch.look()
-                if self._moment.over:  # never back to nothing: it may just have been closed
-                    self._over = self._moment.over
+                self._over = self._moment.over
             except Exception as error:  # a thread's traceback would be seen by nobody
                 self._over = f"the panel cannot look any more ({type(error).__name__}: {error})"
             self._tell()
