@@ -311,7 +311,7 @@ class Field:
     # Time travel
 
     def pass_time(self, seconds: float, timeout: float) -> bool:
-        """Let so many seconds pass for everything unacknowledged.
+        """Let so many seconds pass for everything unacknowledged, and for keys with a time to live.
 
         Args:
             seconds: how many.
@@ -322,16 +322,20 @@ class Field:
         """
         unacked = self.broker.contents().unacked
         self.note(TimeTravel(self.now(), seconds))
+        self.broker.age_keys(seconds)
         self.broker.travel(seconds, unacked)
         late = self.broker.overdue_among(unacked, timeout)
         self.restored([unacked[tag] for tag in late])
         return bool(late)
 
     def travel(self, tags: Iterable[str] | None = None) -> None:
-        """Let the visibility timeout pass for everything unacknowledged, or for these tags."""
+        """Let the visibility timeout pass for everything unacknowledged, or for these tags.
+
+        It passes for every key with a time to live as well."""
         held = self.broker.contents().unacked
         unacked = {tag: held[tag] for tag in (held if tags is None else tags) if tag in held}
         self.note(TimeTravel(self.now(), self.visibility_timeout))
+        self.broker.age_keys(self.visibility_timeout + 1)
         self.broker.travel(self.visibility_timeout + 1, unacked)
         self.restored(list(unacked.values()))
 
