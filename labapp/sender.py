@@ -1,8 +1,8 @@
 """The publishing process: ``python -m labapp.sender MODULE``.
 
-Imports the module, says which tasks it has, then publishes what it is asked to, one JSON line each
-way.  It ends with its standard input, even while a module hangs.  Started by
-``labapp.lab.publisher`` only.
+Imports the module, says which tasks it has, then publishes what it is asked to, or makes the shop's
+tables by the module's ``migrate()``, one JSON line each way.  It ends with its standard input, even
+while a module hangs.  Started by ``labapp.lab.publisher`` only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import IO, Any
+
+MIGRATE = "migrate"
+"""The function of a module that makes the shop's tables, and the request to call it."""
 
 
 def main() -> None:
@@ -34,17 +37,27 @@ def main() -> None:
         return
     if os.getpid() != own:
         return  # the module forked: the copy must not answer as well
-    say(answers, {"tasks": sorted(name for name in app.tasks if not name.startswith("celery."))})
+    tasks = sorted(name for name in app.tasks if not name.startswith("celery."))
+    migrate = getattr(module, MIGRATE, None)
+    say(answers, {"tasks": tasks, "migrates": callable(migrate)})
     while True:
         request = json.loads(requests.get())
         try:
-            task = app.tasks[request["task"]]
-            wanted = zip(request["calls"], request["ids"], strict=True)
-            wait = {"countdown": request["countdown"]} if request["countdown"] else {}
-            sent = [task.apply_async(args=call, task_id=i, **wait) for call, i in wanted]
-            say(answers, {"ids": [one.id for one in sent]})
+            if MIGRATE in request:
+                migrate()
+                say(answers, {})
+            else:
+                say(answers, {"ids": publish(app, request)})
         except Exception as error:
-            say(answers, {"error": last_line(error)})
+            say(answers, {"error": last_line(error), "hint": where(error)})
+
+
+def publish(app: Any, request: dict[str, Any]) -> list[str]:
+    """Publish the task once for each call; the task ids."""
+    task = app.tasks[request["task"]]
+    wanted = zip(request["calls"], request["ids"], strict=True)
+    wait = {"countdown": request["countdown"]} if request["countdown"] else {}
+    return [task.apply_async(args=call, task_id=i, **wait).id for call, i in wanted]
 
 
 def listen() -> SimpleQueue[bytes]:

@@ -117,6 +117,8 @@ def run_trial(
         deadline=trial.deadline,
         countdown=trial.countdown,
         time_passes=trial.time_passes,
+        expect=trial.expect,
+        refused=trial.refused,
         drawing=drawing,
     )
     run = conduct(session, plan)
@@ -125,7 +127,9 @@ def run_trial(
         raise LabError(f"no verdict for {trial.name!r}: {verdict.unknown}", hint=hint(trial))
     given_back = frozenset(key for event in run.history.of(Restored) for key in event.keys)
     raised = {result.key: result.raised for result in run.history.of(Result) if result.raised}
-    return Outcome(verdict, given_back, raised=raised, timeline=run.timeline if drawing else None)
+    drawn = run.timeline if drawing else None
+    states = {key: run.states.get(key, "") for key in trial.must_say()}
+    return Outcome(verdict, given_back, raised=raised, states=states, timeline=drawn)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from textwrap import wrap
 from typing import Any
 
 from labapp.checker.verdict import Verdict
-from labapp.course.stage import Diagnosis, Outcome, Stage
+from labapp.course.stage import Diagnosis, Outcome, Stage, Trial
 from labapp.views import markup
 from labapp.views.answer import Answer
 from labapp.views.keys import fold
@@ -71,6 +71,7 @@ class Report:
         failed = self.stage.failed(self.outcomes)
         for name in failed:
             yield from (f"{name}: {found}" for found in missing(self.outcomes[name].verdict))
+            yield from (f"{name}: {found}" for found in self._unsaid(name))
             yield from (f"{name}: {found}" for found in own_lines(self.outcomes[name]))
         if len(self.outcomes) < len(self.stage.trials):
             yield "The other faults were not run: first it has to work when nothing strikes."
@@ -79,6 +80,19 @@ class Report:
             yield "A charge that happens twice after a fault is allowed in this stage."
         if any(verdict.failed for verdict in allowed):
             yield "A failure on record is the best end for an order that cannot be charged."
+
+    def _unsaid(self, name: str) -> Iterator[str]:
+        """Results that say something else than they must, of orders that are not lost."""
+        outcome = self.outcomes[name]
+        known = set(outcome.verdict.reasons)
+        by_state: dict[tuple[str, str], list[str]] = {}
+        for trial in self.stage.trials:
+            wanted = trial.must_say() if trial.name == name and isinstance(trial, Trial) else {}
+            for key, state in wanted.items():
+                if key not in known and (said := outcome.states.get(key, "")) != state:
+                    by_state.setdefault((said, state), []).append(key)
+        for (said, state), keys in by_state.items():
+            yield f"the result of {fold(keys)} says {said or 'nothing'}, and must say {state}."
 
     def conclusion(self) -> list[str]:
         """The answer, the diagnosis and where to look next; a paragraph each."""

@@ -15,6 +15,7 @@ from labapp.lab.publisher import Module
 from labapp.lab.session import Session
 from labapp.views.keys import fold
 from labapp.views.timeline import Timeline
+from labapp.world.kinds import Kind
 
 Progress = Callable[[str], object]
 """Takes one line for each trial that has run."""
@@ -54,6 +55,10 @@ class Trial:
         deadline: seconds that the queue may take to drain.
         countdown: seconds before which no order may be charged, as its sender says.
         time_passes: whether time travels after a fault until all is overdue; or how many seconds.
+        expect: kinds of effect that each order owes.
+        refused: orders that cannot be done as they were sent; their results must say FAILURE.
+        succeed: whether the result of every other order must say SUCCESS, copies included; whoever
+            waits for one (a chord, say) would wait for ever otherwise.
     """
 
     name: str
@@ -63,13 +68,26 @@ class Trial:
     deadline: float = 10.0
     countdown: float = 0.0
     time_passes: bool | float = True
+    expect: tuple[Kind, ...] = (Kind.CHARGE,)
+    refused: tuple[str, ...] = ()
+    succeed: bool = False
 
     def passed(self, outcome: Outcome) -> bool:
-        """Whether this outcome's verdict is good enough."""
+        """Whether this outcome's verdict is good enough, and its results say what they must."""
         verdict = outcome.verdict
-        return bool(verdict.exactly_once if self.exactly_once else verdict.at_least_once)
+        good = verdict.exactly_once if self.exactly_once else verdict.at_least_once
+        return bool(good) and all(
+            outcome.states.get(key) == state for key, state in self.must_say().items()
+        )
+
+    def must_say(self) -> dict[str, str]:
+        """By order, what its result must say; of an order that may say anything, nothing."""
+        keys = [str(call[0]) for call in self.work]
+        wanted = dict.fromkeys(keys, SUCCESS) if self.succeed else {}
+        return wanted | dict.fromkeys(self.refused, FAILURE)
 
 
+SUCCESS, FAILURE = "SUCCESS", "FAILURE"
 API = "the API"
 """Whose error it is that is no order's."""
 
@@ -103,6 +121,8 @@ class Outcome:
         copies: messages in the broker that one request had left there.
         raised: business key → the learner's own line where its task's error came from; `API` for
             the API's.
+        states: business key → state of its result; of several tasks for one key each state once,
+            by name ("PENDING, SUCCESS").
         timeline: of the trial, where it was drawn.
     """
 
@@ -111,6 +131,7 @@ class Outcome:
     heard: tuple[Heard, ...] = ()
     copies: int = 0
     raised: Mapping[str, str] = field(default_factory=dict, hash=False)
+    states: Mapping[str, str] = field(default_factory=dict, hash=False)
     timeline: Timeline | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -41,6 +41,8 @@ class Action(StrEnum):
     """SIGTERM, and SIGKILL before the running tasks have finished (a grace period too short)."""
     PUBLISH_TWICE = "publish the message again"
     """Its task is published once more with the same task id: another delivery tag."""
+    SEND_TWICE = "send the order again"
+    """Its task is sent once more when it has ended, under another task id."""
     REDELIVER = "redeliver the message"
     """Its time is up while it is at work: the same message, with the same delivery tag."""
     CRASH_BROKER = "crash the broker"
@@ -71,7 +73,7 @@ class Action(StrEnum):
     @property
     def duplicates(self) -> bool:
         """Whether it makes a second copy of one message, and ends nothing."""
-        return self in (Action.PUBLISH_TWICE, Action.REDELIVER)
+        return self in (Action.PUBLISH_TWICE, Action.SEND_TWICE, Action.REDELIVER)
 
     @property
     def as_it_fetches(self) -> bool:
@@ -234,6 +236,8 @@ class Fault:
         times: how often an answer is given.
         passes: with ``Action.SLOW_PARTNER``: seconds that pass while the requests are open.
         signals: with ``Action.QUIT_UNHEARD``: how many SIGQUITs are sent.
+        together: of a duplicate: whether the first copy is held until the second has come as far
+            as it can, the partner at the most.
     """
 
     action: Action
@@ -247,6 +251,7 @@ class Fault:
     aof: bool = True
     passes: float = 0.0
     signals: int = 1
+    together: bool = False
 
     def __str__(self) -> str:
         when = " and ".join(map(str, self.moments)) or "now"
@@ -284,7 +289,7 @@ class Fault:
 
     def rules(self) -> list[Rule]:
         """What the world is armed with."""
-        always = self.every_time or self.action is Action.SLOW_PARTNER
+        always = self.every_time or self.together or self.action is Action.SLOW_PARTNER
         times = 0 if always else self.times
         do = {
             Action.DROP_REPLY: Do.DROP,
@@ -426,23 +431,37 @@ def quit_unheard(*, before: Effect, signals: int = 1) -> Fault:
     return Fault(Action.QUIT_UNHEARD, found, signals=signals)
 
 
-def duplicate(kind: str, *, after: Which = None, before: Which = None) -> Fault:
+def duplicate(
+    kind: str, *, after: Which = None, before: Which = None, together: bool = False
+) -> Fault:
     """Make a second copy of a message while its task is at work, which goes on.
 
     Args:
         kind: ``"published"``: its task is published again with the same task id, as a client does
             that retries; ``"redelivered"``: its visibility timeout passes, and the broker hands the
-            same message out again (needs late acknowledgement).
+            same message out again (needs late acknowledgement); ``"sent"``: when the task has
+            ended, it is sent once more under another task id, as a customer does who clicks twice.
         after: the charge in flight, recorded.
         before: the charge in flight, not recorded.
+        together: hold the charge until its copy has come as far as it can, the partner at the
+            most; so it is no race whether the copy begins before the first one has ended.
     """
-    kinds = {"published": Action.PUBLISH_TWICE, "redelivered": Action.REDELIVER}
+    kinds = {
+        "published": Action.PUBLISH_TWICE,
+        "redelivered": Action.REDELIVER,
+        "sent": Action.SEND_TWICE,
+    }
     if kind not in kinds:
         raise LabError(f"duplicate({kind!r}) is not known", hint=f"use one of {sorted(kinds)}")
     found = needed(moments(after, before), "duplicate")
     if len(found) != 1 or found[0].effect.count != 1:
         raise LabError("duplicate copies one message", hint="name exactly one, after or before")
-    return Fault(kinds[kind], found)
+    if together and kind == "sent":
+        raise LabError(
+            "an order that is sent again when it has ended is not there together with itself",
+            hint='duplicate("published", …, together=True)',
+        )
+    return Fault(kinds[kind], found, together=together)
 
 
 def slow_partner(*, minutes: float, after: Which = None, before: Which = None) -> Fault:

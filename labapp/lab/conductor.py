@@ -23,7 +23,7 @@ from labapp.lab.run import Plan, Run
 from labapp.lab.session import Session
 from labapp.lab.strike import strike
 from labapp.stack.control import Gone
-from labapp.world.kinds import Kind
+from labapp.world.kinds import SERVED, Kind
 
 MOST_SECONDS = 7 * 24 * 3600
 """How long a countdown may be."""
@@ -121,6 +121,11 @@ def check_expected(session: Session, plan: Plan) -> None:
             f"the fault strikes at a {kind}, but the run does not expect one",
             hint=f'expect="{kind}", or a list of the kinds that each task owes',
         )
+    if not set(plan.expect) & set(SERVED):
+        raise LabError(
+            "a run that expects bookings alone cannot be watched: no server sees them",
+            hint='expect=["charge", "booking"]',
+        )
     if Kind.MAIL in plan.expect and not session.stack.mail_url:
         raise LabError("this stack has no mailbox", hint="tell its address by $LAB_MAIL_URL")
 
@@ -135,10 +140,10 @@ def clean(field: Field) -> None:
 
 
 def begin(field: Field) -> None:
-    """Send the work, then start the worker."""
+    """Make the shop's tables, send the work, then start the worker."""
     fault = field.plan.fault
     with field.timed("publish"):
-        field.publisher()  # imports the module, if it is new
+        field.make_tables()
         field.begun = time.time()
         at_once = not field.plan.countdown
         if at_once and not (fault and fault.action.sends_late):

@@ -14,6 +14,7 @@ from labapp.checker.history import FaultFired, Note
 from labapp.faults import Action, Fault
 from labapp.lab.broker import POLL, wait_for
 from labapp.lab.field import Field, Unfired
+from labapp.lab.rest import await_rest
 from labapp.node.client import StartedWorker
 from labapp.node.link import Way
 from labapp.stack.control import Gone
@@ -32,6 +33,8 @@ LOG_LINES = 200
 ENDS, STAYS = "Unrecoverable error", "Trying again in"
 """What main logs: it ends (celery/worker/worker.py, ``WorkController.start``), or it looks for its
 broker (celery/worker/consumer/consumer.py, ``Consumer.ensure_connected``)."""
+END_DEADLINE = 20.0
+"""Seconds until a task whose order is to be sent again must have ended."""
 REDELIVERY_DEADLINE = 20.0
 """Seconds until the sweep of a new worker must have handed a message back (it sweeps at start)."""
 
@@ -60,14 +63,36 @@ def duplicate(field: Field, fault: Fault, held: Held) -> None:
 
     Raises:
         Unfired: it was to be redelivered, and is acknowledged already.
+        LabError: its task did not end, so that it could be sent again.
     """
-    if fault.action is Action.PUBLISH_TWICE:
-        field.publish_again(held[0].key)
+    key = held[0].key
+    if fault.action is Action.SEND_TWICE:
+        send_twice(field, held)
+    elif fault.action is Action.PUBLISH_TWICE:
+        field.publish_again(key)
     else:
-        redeliver(field, held[0].key)
+        redeliver(field, key)
+    if fault.together:
+        await_rest(field, soon=0.0)
     field.note(FaultFired(field.now(), fault.name, (held[0].name,)))
+    field.world.answer(field.world.arm([]).held)
+
+
+def send_twice(field: Field, held: Held) -> None:
+    """Let the task go on, and send its order again when it has ended."""
     field.world.arm([])
     field.world.answer(held)
+    ids = field.ids_of(held[0].key)
+    wait_for(lambda: ended(field, ids) and ended(field, ids), "a task to end", END_DEADLINE)
+    field.send_again(held[0].key)
+
+
+def ended(field: Field, ids: Collection[str]) -> bool:
+    """Whether none of these tasks is in the broker, or at work.
+
+    One look is not enough: a retry is sent after the attempt before it is over."""
+    busy = field.busy()
+    return busy is not None and not field.broker.contents().ids().union(busy).intersection(ids)
 
 
 def redeliver(field: Field, key: str) -> None:

@@ -10,9 +10,11 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from labapp.checker.history import (
     BrokerState,
+    Declared,
     Doubt,
     Event,
     Restored,
@@ -34,7 +36,7 @@ from labapp.node.workers import QUIET, WorkerSpec
 from labapp.stack.control import Gone
 from labapp.stack.state import broker_environment
 from labapp.world.client import HeldRequest, Reading
-from labapp.world.kinds import named
+from labapp.world.kinds import SERVED, named
 
 LOG_LINES = 40
 """Lines of each worker's log that a run keeps."""
@@ -98,6 +100,8 @@ class Field:
         for kind in plan.expect:
             for task_id, key in sent.items():
                 self.note(Sent(self.now(), named(kind, key), task_id))
+        for name in (name for key in plan.refused for name in self.names(key)):
+            self.note(Declared(self.now(), name))
 
     def publisher(self) -> Publisher:
         """The process that sends, to this run's broker.  Raises LabError as `Publisher` does."""
@@ -112,11 +116,32 @@ class Field:
             )
         return self._own_publisher
 
+    def make_tables(self) -> None:
+        """Let the module make the shop's tables, where it has any.
+
+        Raises:
+            LabError: the database does not answer, or the module's ``migrate()`` failed.
+        """
+        publisher = self.publisher()  # imports the module, if it is new
+        if publisher.migrates:
+            self.session.database.prepare()
+            publisher.migrate()
+
     def publish_again(self, key: str) -> None:
         """Send the task of this key once more, with the same task id."""
-        task_id = next(i for i, known in self.keys.items() if known == key)
-        call = next(call for call in self.plan.work if str(call[0]) == key)
-        self.publisher().send(self.plan.task, [call], [task_id])
+        self.publisher().send(self.plan.task, [self._call(key)], [self.ids_of(key)[0]])
+
+    def send_again(self, key: str) -> None:
+        """Send the task of this key once more under another task id; it owes nothing more."""
+        for task_id in self.publisher().send(self.plan.task, [self._call(key)]):
+            self.keys[task_id] = key
+
+    def _call(self, key: str) -> tuple[Any, ...]:
+        return next(call for call in self.plan.work if str(call[0]) == key)
+
+    def ids_of(self, key: str) -> list[str]:
+        """The task ids under which this key was sent, in order."""
+        return [task_id for task_id, known in self.keys.items() if known == key]
 
     def start_worker(self, settings: WorkerSettings | None = None) -> StartedWorker:
         """Start a worker, the plan's or one with these settings, and wait until it is ready.
@@ -307,6 +332,10 @@ class Field:
     def names(self, key: str) -> tuple[str, ...]:
         """What the history calls the effects that a task of this business key owes."""
         return tuple(named(kind, key) for kind in self.plan.expect)
+
+    def served(self, key: str) -> tuple[str, ...]:
+        """Those of these effects that come to the world as requests."""
+        return tuple(named(kind, key) for kind in self.plan.expect if kind in SERVED)
 
     # Time travel
 

@@ -95,6 +95,7 @@ class Front:
         self.places: dict[str, str] = {}
         """Path at which the API said each order's status is found."""
         self._streams: list[Stream] = []
+        self._tables_made = False
         # a connection per request: an API that has just failed closes the old one under our hands
         limits = httpx.Limits(max_keepalive_connections=0)
         self._client = httpx.Client(timeout=ANSWER_DEADLINE, limits=limits, verify=NO_TLS)
@@ -118,9 +119,17 @@ class Front:
         """Publish a charge of each order with ``delay``'s means, without an API."""
         calls = [(order,) for order in orders]
         field = self.field
+        self._make_tables()
         self._want(*orders)
         ids = field.session.publisher(field.plan.module).send(field.plan.task, calls)
         field.keys.update(zip(ids, orders, strict=True))
+
+    def _make_tables(self) -> None:
+        """Once, before the first order or worker of a shop that is run by hand."""
+        if self.app.name or self._tables_made:
+            return
+        self.field.make_tables()
+        self._tables_made = True
 
     def post(self, order: str) -> Reply:
         """``POST /orders`` with this order."""
@@ -174,6 +183,7 @@ class Front:
 
     def start_worker(self) -> None:
         """Start a worker and wait until it is ready.  Raises LabError where it exits at start."""
+        self._make_tables()
         self.field.start_worker()
 
     def work_off(self) -> bool:

@@ -54,15 +54,18 @@ class Inspector:
             ids.update(task_id(entry) for tasks in answers.values() for entry in tasks)
         return ids
 
-    def load(self, hostnames: Sequence[str]) -> dict[str, tuple[int, int]] | None:
-        """By worker: how many tasks it runs, and how many it has fetched that are to begin soon.
+    def load(
+        self, hostnames: Sequence[str], soon: float = SOON
+    ) -> dict[str, tuple[int, int]] | None:
+        """By worker: how many tasks it runs, and how many it has fetched that are to begin within
+        so many seconds.
 
         None where one of them does not answer in time.  Raises Gone where the broker does not."""
         active, reserved, scheduled = (self._ask(word, list(hostnames)) for word in COMMANDS)
         if not set(hostnames) <= set(active) & set(reserved) & set(scheduled):
             return None
-        soon = {name: list(filter(is_due_soon, scheduled[name])) for name in hostnames}
-        return {n: (len(active[n]), len(reserved[n]) + len(soon[n])) for n in hostnames}
+        due = {n: sum(is_due(entry, soon) for entry in scheduled[n]) for n in hostnames}
+        return {n: (len(active[n]), len(reserved[n]) + due[n]) for n in hostnames}
 
     def ready_processes(self, hostname: str) -> int:
         """How many of a prefork pool's processes have said that they are up, as far as main has
@@ -83,9 +86,9 @@ class Inspector:
         self._connection.release()  # type: ignore[no-untyped-call]
 
 
-def is_due_soon(entry: dict[str, Any]) -> bool:
-    """Whether an entry of ``scheduled`` is to begin now or in a moment."""
-    return eta_seconds(entry["eta"]) < time.time() + SOON
+def is_due(entry: dict[str, Any], soon: float) -> bool:
+    """Whether an entry of ``scheduled`` is to begin within so many seconds."""
+    return eta_seconds(entry["eta"]) < time.time() + soon
 
 
 def task_id(entry: dict[str, Any]) -> str:

@@ -10,17 +10,18 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator
 
-from labapp.checker.history import FaultFired, Note, Restored
+from labapp.checker.history import FaultFired, Restored
 from labapp.errors import LabError
 from labapp.faults import Fault, Moment
 from labapp.lab.broker import POLL, wait_for
 from labapp.lab.disturb import await_handed_back
 from labapp.lab.drain import drained
 from labapp.lab.field import Field, Unfired
+from labapp.lab.rest import at_a_time, await_rest, rests
 from labapp.lab.strike import TRIGGER_DEADLINE, accompany, settle
 from labapp.node.client import StartedWorker
 from labapp.world.client import HeldRequest
-from labapp.world.kinds import Kind, named
+from labapp.world.kinds import SERVED, named
 from labapp.world.rules import Do, Point, Rule
 
 REAL_COUNTDOWN = 2.0
@@ -28,11 +29,9 @@ REAL_COUNTDOWN = 2.0
 sweep or two on an idle machine; where it is not, the copies meet at the partner."""
 FETCH_DEADLINE = 10.0
 """Seconds until everything with a countdown must have been fetched."""
-REST_DEADLINE = 10.0
-"""Seconds until all that can run must have run, or have come to the partner."""
 MOST_SWEEPS = 4
 """Sweeps in one stretch of time, where the visibility timeout is short against it."""
-SHUT = [Rule(Point.BEFORE, Do.HOLD, times=0, kind=kind) for kind in Kind]
+SHUT = [Rule(Point.BEFORE, Do.HOLD, times=0, kind=kind) for kind in SERVED]
 """Rules of a partner that lets nobody in: every request is held."""
 
 
@@ -135,47 +134,10 @@ def await_lot(field: Field, fault: Fault, names: Collection[str]) -> tuple[HeldR
     raise Unfired(f"{fault} never came")
 
 
-def await_rest(field: Field) -> None:
-    """Wait until the copies that were handed out are at the partner, or have ended.
-
-    Otherwise it would be a race whether a copy begins before the first one has ended."""
-    deadline = time.monotonic() + REST_DEADLINE
-    while time.monotonic() < deadline:
-        if rests(field):
-            return
-        time.sleep(POLL)
-    field.note(Note(field.now(), "the workers did not come to rest"))
-
-
-def rests(field: Field) -> bool:
-    """Whether nothing can go on without the partner.  One reading is not enough: a message may be
-    on its way to a worker, in no key of the broker."""
-    return resting(field) and resting(field)
-
-
-def resting(field: Field) -> bool:
-    """Whether every task that runs is at the partner, and none that could run waits to begin."""
-    load = field.inspector.load([worker.hostname for worker in field.live])
-    if load is None:
-        return False
-    full = [load[w.hostname][0] >= at_a_time(w) for w in field.live]
-    begun = all(
-        is_full or not load[w.hostname][1] for is_full, w in zip(full, field.live, strict=True)
-    )
-    reading = field.read_world()
-    at_partner = reading.open == len(reading.held) == sum(running for running, _ in load.values())
-    return at_partner and begun and (all(full) or not field.broker.contents().queued)
-
-
 def lots(fault: Fault, worker: StartedWorker) -> list[tuple[Moment, ...]]:
     """The fault's moments, as many at a time as the worker runs tasks."""
     size, found = at_a_time(worker), fault.moments
     return [found[start : start + size] for start in range(0, len(found), size)]
-
-
-def at_a_time(worker: StartedWorker) -> int:
-    """How many tasks the worker runs at the same time."""
-    return 1 if worker.report["pool"] == "solo" else worker.concurrency
 
 
 # Time

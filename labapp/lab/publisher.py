@@ -23,12 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from labapp.errors import LabError
+from labapp.sender import MIGRATE
 from labapp.stack.environment import for_module
 
 IMPORT_DEADLINE = 20.0
 """Seconds that a learner's module may take to import."""
 SEND_DEADLINE = 20.0
 """Seconds that publishing may take."""
+MIGRATE_DEADLINE = 20.0
+"""Seconds that a module may take to make the shop's tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,8 @@ class Publisher:
             self.close()
             raise LabError(f"{module.file.name} does not import: {told['error']}", told["hint"])
         self.tasks: list[str] = told["tasks"]
+        self.migrates: bool = told["migrates"]
+        """Whether the module has a ``migrate()``."""
 
     def _spawn(self, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -151,6 +156,25 @@ class Publisher:
         if "error" in told:
             raise LabError(f"{self.module.file.name} could not publish: {told['error']}")
         return list(told["ids"])
+
+    def migrate(self) -> None:
+        """Let the module make the shop's tables, where it has a ``migrate()``.
+
+        Raises:
+            LabError: that failed (with file and line), or took too long.
+        """
+        if not self.migrates:
+            return
+        try:
+            self._say({MIGRATE: True})
+            told = self._hear("to migrate", MIGRATE_DEADLINE)
+        except BaseException:  # interrupted: a late answer must not be taken for the next one's
+            self.close()
+            raise
+        if "error" in told:
+            raise LabError(
+                f"{self.module.file.name} could not migrate: {told['error']}", told["hint"]
+            )
 
     def _say(self, request: dict[str, Any]) -> None:
         pipe = self._process.stdin

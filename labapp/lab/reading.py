@@ -15,7 +15,7 @@ from labapp.lab.broker import Contents, Message
 from labapp.lab.drain import HORIZON
 from labapp.lab.field import Field
 from labapp.world.client import Reading
-from labapp.world.kinds import Kind
+from labapp.world.kinds import Kind, named
 
 FRAME = re.compile(
     r'^  File "(?P<file>.+)", line (?P<line>\d+), in .+\n    (?P<source>.+)$', re.MULTILINE
@@ -35,6 +35,8 @@ def read(field: Field, drained: bool) -> None:
     if Kind.FILE in field.plan.expect:
         field.run.stored = tuple(field.world.files())
     read_effects(field, reading)
+    if Kind.BOOKING in field.plan.expect:
+        read_bookings(field)
     if not drained:
         read_remaining(field, contents, reading)
     read_results(field)
@@ -49,6 +51,17 @@ def read_effects(field: Field, reading: Reading) -> None:
             field.note(Effect(at - field.begun, key))
         elif kind == "answered":
             field.note(Answered(at - field.begun, key))
+
+
+def read_bookings(field: Field) -> None:
+    """The rows of the shop's own database, each an effect; when it was written it does not say.
+
+    Raises:
+        LabError: the database does not answer, or is locked.
+    """
+    field.run.booked = tuple(field.session.database.bookings())
+    for row in field.run.booked:
+        field.note(Effect(field.now(), named(Kind.BOOKING, row.order)))
 
 
 def read_remaining(field: Field, contents: Contents, reading: Reading) -> None:
@@ -87,6 +100,8 @@ def read_results(field: Field) -> None:
         body = result.get("result")
         error = str(body.get("exc_type", "")) if isinstance(body, dict) else ""
         raised = own_line(result.get("traceback") or "", field.plan.module.path)
+        said = field.run.states.get(key, result["status"]).split(", ")
+        field.run.states[key] = ", ".join(sorted({*said, result["status"]}))
         for name in field.names(key):
             field.note(Result(field.now(), name, result["status"], error, raised))
 

@@ -14,6 +14,7 @@ from labapp.checker.history import Attempt, BrokerState, History, Mark
 from labapp.checker.verdict import Verdict, judge
 from labapp.errors import LabError
 from labapp.faults import Fault
+from labapp.lab.database import Booking
 from labapp.lab.publisher import Module
 from labapp.views.keys import fold
 from labapp.views.tables import NONE, Table
@@ -66,7 +67,9 @@ class Plan:
         drawing: whether the history also gets what a drawing needs: the broker's steps from
             MONITOR, and Celery's task events.  The verdict is the same.
         deadline: seconds that the queue may take to drain after the fault.
-        expect: kinds of effect that each task owes the world, one of each.
+        expect: kinds of effect that each task owes the world, or the shop's database, one of each.
+        refused: business keys of work that cannot be done as it was sent: the only good end is that
+            it has failed, and its result says so.
         node: which node runs its first worker (index); each further one is started on the next.
         supervised: whether somebody starts a worker again after the fault has ended the one there
             was; otherwise nobody does.
@@ -84,6 +87,7 @@ class Plan:
     drawing: bool = False
     deadline: float = 20.0
     expect: tuple[Kind, ...] = (Kind.CHARGE,)
+    refused: tuple[str, ...] = ()
     node: int = 0
     supervised: bool = True
 
@@ -105,6 +109,9 @@ class Run:
         self.commands: list[list[str]] = []
         self.logs: list[str] = []
         self.stored: tuple[StoredFile, ...] = ()
+        self.booked: tuple[Booking, ...] = ()
+        self.states: dict[str, str] = {}
+        """State of the result, by business key; of several tasks for one key each state once."""
         self.outcomes: list[tuple[str, str, str]] = []
         """Worker, exit status and why, of those that the fault left to themselves."""
 
@@ -140,6 +147,12 @@ class Run:
             for file in self.stored
         ]
         return Table(("file", "bytes", "state"), rows, "What the world's files were like")
+
+    @property
+    def bookings(self) -> Table:
+        """The rows of the shop's table of bookings when the run was read."""
+        rows = [(row.order, row.customer, row.amount) for row in self.booked]
+        return Table(("order", "customer", "amount"), rows, "What the shop's books say")
 
     @property
     def timeline(self) -> Timeline:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from labapp.lab.broker import Broker
+from labapp.lab.database import VARIABLE, ShopDatabase
 from labapp.lab.publisher import Module, Publisher
 from labapp.node.client import Nodes
 from labapp.stack.state import Stack, task_environment
@@ -53,6 +54,7 @@ class Session:
         """What ends when the session is cleaned or closed."""
         self._numbers = itertools.count(1)
         self._shared: TemporaryDirectory[str] | None = None
+        self._database: ShopDatabase | None = None
 
     @property
     def alive(self) -> bool:
@@ -65,8 +67,22 @@ class Session:
         return WorldClient(self.stack.world_url, self.stack.control_token, name)
 
     def environment(self, partner_url: str) -> dict[str, str]:
-        """What a worker of this session is told of broker, backend, partner and mailbox."""
-        return task_environment(self.broker.url, partner_url, self.stack.mail_url)
+        """What a worker of this session is told of broker, backend, partner, mailbox and
+        database."""
+        told = task_environment(self.broker.url, partner_url, self.stack.mail_url)
+        return {**told, VARIABLE: self.database.url}
+
+    @property
+    def database(self) -> ShopDatabase:
+        """The shop's database of this session.
+
+        Raises:
+            LabError: `$LAB_DATABASE_URL` is not of a PostgreSQL.
+        """
+        if self._database is None:
+            folder, number = self.shared_folder(), self.lease.database
+            self._database = ShopDatabase(folder, self.stack.database_url, number)
+        return self._database
 
     def shared_folder(self) -> Path:
         """A folder of this session's own that its workers may write too, on whichever node."""
@@ -113,7 +129,7 @@ class Session:
             guest.close()
 
     def clean(self) -> None:
-        """End every guest and worker of this session and empty its database.
+        """End every guest and worker of this session, and empty its broker and its database.
 
         Raises:
             LabError: a service of the stack does not answer.
@@ -122,6 +138,8 @@ class Session:
         for worker in self.workers():
             self.nodes.kill_named(worker["name"])
         self.broker.clear()
+        if self._database is not None:
+            self._database.empty()
 
     def _dismiss_all(self) -> None:
         for guest in list(self.guests):
@@ -135,6 +153,8 @@ class Session:
         self.lease.close()
         self.nodes.close()
         self.broker.close()
+        if self._database is not None:
+            self._database.close()
         if self._shared is not None:  # now that no worker writes there any more
             self._shared.cleanup()
 

@@ -125,7 +125,7 @@ def at_rest(field: Field, worker: StartedWorker, held: Held) -> bool:
         return False
     at_work = {request.key for request in held}
     answered = set(field.read_world().keys("answered"))
-    done = {key for key in field.keys.values() if answered.issuperset(field.names(key))} - at_work
+    done = {key for key in field.keys.values() if answered.issuperset(field.served(key))} - at_work
     acknowledged = done if worker.acks_late(field.plan.task) else done | at_work
     left = {task_id for task_id, key in field.keys.items() if key not in acknowledged}
     return contents.ids() == left
@@ -258,8 +258,8 @@ def take_over(field: Field, fault: Fault) -> None:
 
 def strike_every_time(field: Field, fault: Fault) -> None:
     """The child dies at each attempt, until the queue drains or the run gives up."""
-    for name in fault.names:
-        field.note(Declared(field.now(), name))
+    for name in (name for key in fault.keys for name in field.names(key)):
+        field.note(Declared(field.now(), name))  # nor does anything come after it
     struck = 0
     with field.timed("strike"):
         while held := await_attempt(field, fault, struck):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from labapp.errors import LabError
 from labapp.faults import Fault
 from labapp.lab.conductor import conduct
+from labapp.lab.database import VARIABLE
 from labapp.lab.front import Front
 from labapp.lab.matrix import Matrix, run_matrix
 from labapp.lab.opened import keys_opened, message_opened, result_opened
@@ -92,6 +93,7 @@ class Lab:
             stack = find_stack()
             self._session = Session(stack)
             os.environ.update(stack.live_environment())
+            os.environ[VARIABLE] = self._session.database.url
         return self._session
 
     def worker(
@@ -148,7 +150,8 @@ class Lab:
             node: which node runs the first worker, from 0; each further one starts on the next.
             drawing: whether the history also gets the broker's steps and Celery's task events.
             deadline: seconds that the queue may take to drain.
-            expect: kinds of effect that each task owes: "charge", "mail", "file", or several.
+            expect: kinds of effect that each task owes: "charge", "mail", "file", "booking",
+                or several.
             supervised: whether somebody starts a worker again once the first one has ended.
 
         Raises:
@@ -197,7 +200,8 @@ class Lab:
             task: a Celery task, imported from a module.
             work: arguments of each task to send, e.g. ``orders(5)``; each row strikes one of them.
             worker: how workers are started; each runs one task at a time here.
-            expect: kinds of effect that each task owes: "charge", "mail", "file", or several.
+            expect: kinds of effect that each task owes: "charge", "mail", "file", "booking",
+                or several.
             deadline: seconds that each row's queue may take to drain.
             seed: chooses which order each row strikes; the row's name says which.
             only: the name of one row, or several, to run nothing else.

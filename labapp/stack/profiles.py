@@ -19,6 +19,7 @@ from labapp.stack.home import make_private, write_private
 
 USER = "lab"
 """Who PostgreSQL and RabbitMQ know."""
+POSTGRES_HOST, POSTGRES_PORT = "postgres", 5432
 POSTGRES, RABBITMQ, COOKIE = "LAB_POSTGRES_PASSWORD", "LAB_RABBITMQ_PASSWORD", "LAB_RABBITMQ_COOKIE"
 SECRETS = (POSTGRES, RABBITMQ, COOKIE)
 KEPT = {
@@ -79,6 +80,12 @@ def _write(path: Path, text: str) -> None:
         raise LabError(f"{name} is a folder", hint=f"`sudo rmdir {name}`, then again")
     make_private(path.parent)
     write_private(path, text)
+
+
+def database_url(password: str) -> str:
+    """SQLAlchemy's address of the PostgreSQL of compose, for psycopg 3; its first database has the
+    user's name."""
+    return f"postgresql+psycopg://{USER}:{password}@{POSTGRES_HOST}:{POSTGRES_PORT}/{USER}"
 
 
 def passwd(uid: int, gid: int) -> str:

@@ -26,6 +26,8 @@ LIVE = "live"
 """The scope of what is sent by hand, and the worker that runs it."""
 ADDRESSES = ("LAB_BROKER_URL", "LAB_WORLD_URL", "LAB_NODE_URLS")
 """Environment variables that say where the services are."""
+DATABASE = "LAB_DATABASE_URL"
+"""Environment variable that says where a PostgreSQL is, where the stack has one."""
 IN_CONTAINER = "LAB_CONTAINER"
 """Environment variable that the image sets."""
 NOT_RUNNING = LabError("no lab is running here", hint="start it with `make lab` (or `lab up`)")
@@ -73,6 +75,8 @@ class Stack:
     mail_url: str = ""
     shared_folder: str = ""
     """Where notebooks and workers both may write; "" for any temporary folder."""
+    database_url: str = field(default="", repr=False)
+    """SQLAlchemy URL of a PostgreSQL on which each session gets a database; "" for SQLite."""
     services: Mapping[str, ServiceStatus] = field(default_factory=dict)
     version: int = VERSION
 
@@ -197,12 +201,14 @@ def described_by(told: Mapping[str, str]) -> Stack:
         control_token=token,
         mail_url=told.get("LAB_MAIL_URL", ""),
         shared_folder=told.get("LAB_SHARED_FOLDER", ""),
+        database_url=told.get(DATABASE, ""),
         jupyter_url=told.get("LAB_JUPYTER_URL"),
     )
 
 
 def located(stack: Stack) -> Stack:
-    """The stack with an address for each node, and with what its broker says of itself.
+    """The stack with an address for each node, with what its broker says of itself, and with its
+    PostgreSQL if that is there: compose names one, whether or not its profile is on.
 
     Raises:
         LabError: no node runs.
@@ -212,7 +218,17 @@ def located(stack: Stack) -> Stack:
     nodes = tuple(found for url in stack.node_urls for found in each(url))
     broker = stack.broker
     engine, version = identify(broker.host, broker.port, broker.password)
-    return replace(stack, node_urls=nodes, broker=replace(broker, engine=engine, version=version))
+    database = stack.database_url if is_there(stack.database_url) else ""
+    broker = replace(broker, engine=engine, version=version)
+    return replace(stack, node_urls=nodes, broker=broker, database_url=database)
+
+
+def is_there(url: str) -> bool:
+    """Whether the host of a URL has an address: one of a compose service that is down has none."""
+    try:
+        return bool(url and socket.getaddrinfo(urlsplit(url).hostname, None))
+    except OSError:
+        return False
 
 
 def container_environment() -> Mapping[str, str]:
@@ -263,4 +279,5 @@ def find_stack(start: Path | None = None) -> Stack:
     stack = load(lab_home(start))
     if stack is None or not stack.is_supervised_alive:
         raise LabError(NOT_RUNNING.message, NOT_RUNNING.hint)
-    return stack
+    told = os.environ.get(DATABASE, "")
+    return replace(stack, database_url=told) if told else stack

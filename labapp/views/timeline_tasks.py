@@ -39,6 +39,7 @@ GIVEN_BACK = "given back"
 RUNNING = "running"
 FATES = ("stuck", "dead_lettered", "lost", "duplicated", "failed", "recovered", "unexpected")
 _OF = " of "  # in "mail of order-3": an effect of another kind than the task's own
+BOOKING = "booking"  # a kind that comes by no request: it is read after the run, at no known moment
 
 
 @dataclass(slots=True)
@@ -289,7 +290,7 @@ class _Teller:
             case Effect(at, key):
                 if tries := self._tries(key, lambda one: one.effect is None):
                     self._happened(tries[-1], at, key)
-                else:  # an effect that came without a request: it is still to be seen
+                elif self._of(key)[1] != BOOKING:  # it came without a request, and is to be seen
                     task, what = self._of(key)
                     self._delivery_of(task, at, what).tries.append(Try(at, what, effect=at))
             case Answered(at, key):
@@ -394,7 +395,7 @@ class _Teller:
         return self._travelled[travel.at]
 
     def _fate(self, key: str, verdict: Verdict) -> str:
-        keys = {key} | {f"{kind}{_OF}{key}" for kind in self._kinds(key)}
+        keys = {key} | {f"{kind}{_OF}{key}" for kind in (*self._kinds(key), BOOKING)}
         found = (fate for fate in FATES if keys & set(getattr(verdict, fate)))
         return next(found, "").replace("_", "-")
 
@@ -403,7 +404,12 @@ class _Teller:
 
     def _end(self) -> float:
         kinds = Mark | Attempt | Effect | Answered | Remaining | WorkerStarted | WorkerStruck
-        return max((event.at for event in self.events if isinstance(event, kinds)), default=0.0)
+        seen = (event for event in self.events if isinstance(event, kinds))
+        return max((one.at for one in seen if not self._is_row(one)), default=0.0)
+
+    def _is_row(self, event: Event) -> bool:
+        """Whether it is an effect of whose moment nothing is known."""
+        return isinstance(event, Effect) and self._of(event.key)[1] == BOOKING
 
     def _said(self) -> str:
         """What the world did instead of answering: the name of its fault, in words."""

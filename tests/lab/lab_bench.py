@@ -20,7 +20,13 @@ SHOP = Module("shop", HERE.parent.parent / "solutions" / "00_start_here")
 SHOPS = HERE / "shops"
 PATIENCE = 60.0
 """Seconds that anything here may take on an overloaded machine."""
-LIVE = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "PARTNER_URL", "MAIL_URL")
+LIVE = (
+    "CELERY_BROKER_URL",
+    "CELERY_RESULT_BACKEND",
+    "PARTNER_URL",
+    "MAIL_URL",
+    "SHOP_DATABASE_URL",
+)
 """What `connect()` sets for tasks that are sent by hand."""
 BETWEEN = {"after": charge_of("order-3"), "before": charge_of("order-4")}
 """The moment at which order-3 is charged and order-4 is not."""

@@ -26,7 +26,7 @@ from labapp.node.client import StartedWorker
 from labapp.stack.state import Stack
 from labapp.views.keys import fold
 from labapp.world.client import HeldRequest
-from labapp.world.kinds import Kind
+from labapp.world.kinds import SERVED
 from labapp.world.rules import Do, Point, Rule
 
 MOST_WORKERS = 6
@@ -128,7 +128,7 @@ class Shop:
     def hold(self, point: Point) -> str:
         """From now on the partner holds each request before, or after, its effect."""
         field = self.there
-        field.world.arm([Rule(point, Do.HOLD, times=0, kind=kind) for kind in Kind])
+        field.world.arm([Rule(point, Do.HOLD, times=0, kind=kind) for kind in SERVED])
         self.partner = HOLDS[point]
         return f"the partner {self.partner}"
 
