@@ -54,6 +54,7 @@ class Exercise(Part):
         faults: what the check tries, in order.
         hints: Markdown; from a nudge to nearly the answer.
         wrong_answers: by the name of their folder.
+        grows: whether the starter has more in it than the solution before: its task has new work.
     """
 
     minutes: PositiveInt
@@ -62,6 +63,7 @@ class Exercise(Part):
     faults: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
     hints: Annotated[tuple[Name, ...], Field(strict=False)]
     wrong_answers: dict[str, WrongAnswer]
+    grows: bool = False
 
 
 class Lesson(Part):

