@@ -10,13 +10,15 @@ JUNIT ?= build/junit.xml
 NB ?=
 RUNS ?= 20
 TESTS ?=
+SEED ?= 1
+ONLY ?=
 COMPOSE_TESTS ?= tests/compose
 BIN := .venv/bin
 LOCK := $(UV) pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab test test-compose test-browser screenshots lint outputs bench flaky lock format clean
+.PHONY: help venv lab test test-compose test-browser screenshots lint outputs bench soak flaky lock format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +58,9 @@ outputs: venv ## run the notebooks and store their outputs, normalised
 
 bench: venv ## the table of measured times
 	$(BIN)/python benchmarks/run.py
+
+soak: venv ## rounds of orders under random faults, on stage 04's solution (SEED=1 ONLY=17)
+	$(BIN)/python scripts/soak.py --seed $(SEED) $(if $(ONLY),--only '$(ONLY)')
 
 flaky: venv ## the same tests over and over under load (RUNS=20 TESTS=...)
 	$(BIN)/python scripts/flaky.py --runs $(RUNS) $(TESTS)

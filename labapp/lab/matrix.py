@@ -172,15 +172,15 @@ class Matrix:
         return self.table._repr_html_()
 
 
-def known_row(name: str, rows: Sequence[str]) -> str:
+def known_row(name: str, rows: Sequence[str], of: str = "matrix", what: str = "row") -> str:
     """The name.  Raises LabError where no row has it, with the nearest one that is."""
     from difflib import get_close_matches
 
     if name in rows:
         return name
     near = get_close_matches(name, rows, n=1, cutoff=0.3)
-    hint = f"did you mean {near[0]!r}?" if near else f"it has {len(rows)} rows"
-    raise LabError(f"the matrix has no row {name!r}", hint=hint)
+    hint = f"did you mean {near[0]!r}?" if near else f"it has {len(rows)} {what}s"
+    raise LabError(f"the {of} has no {what} {name!r}", hint=hint)
 
 
 def run_matrix(

@@ -282,6 +282,13 @@ BREACHES = [
     ),
     Breach(
         files.starters_begin_where_the_stage_before_ended,
+        edited("exercises/04_idempotency/.starter/shop.py", "task_acks_late=True,", ""),
+        "exercises/04_idempotency/.starter/shop.py",
+        "does not do what solutions/03_duplicates/shop.py does",
+        "make the code the same",
+    ),
+    Breach(
+        files.starters_begin_where_the_stage_before_ended,
         removed("solutions/02_crash/shop.py"),
         "exercises/03_duplicates/.starter",
         "nothing of solutions/02_crash is in it",
