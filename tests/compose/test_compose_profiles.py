@@ -71,6 +71,20 @@ def is_open(port):
     return True
 print(json.dumps({port: is_open(port) for port in (5672, 15672, 4369, 25672)}))
 """
+BOOKS = """
+import json, sys
+from labapp.course.stage_04 import work
+from labapp.lab import connect, kill_worker, charge_of
+lab = connect()
+sys.path.insert(0, "/lab/solutions/04_idempotency")
+from shop import charge
+fault = kill_worker(after=charge_of("order-3"), before=charge_of("order-4"))
+run = lab.run(charge, work(), fault=fault, expect=["charge", "booking"])
+told = {"url": lab.session.database.url, "exactly_once": run.judged.exactly_once}
+told["rows"] = sorted((row.order for row in run.booked), key=lambda o: int(o[6:]))
+lab.session.close()
+print(json.dumps(told))
+"""
 ASK = """
 import httpx, os
 answer = httpx.get("http://prometheus:9090/api/v1/" + os.environ["QUESTION"])
@@ -183,6 +197,31 @@ def test_a_row_survives_kill_9(servers: Compose) -> None:
     assert alone(servers, "postgres")["State"]["ExitCode"] == 137
     servers.must("--profile=postgres", "up", "--detach", "--wait", "postgres")
     assert psql(servers, "select id from paid", password).stdout == "order-3\n"
+
+
+def test_stage_04_keeps_its_books_there_and_takes_them_away_at_the_end(servers: Compose) -> None:
+    told = python(servers, BOOKS)
+    assert told["url"].startswith("postgresql+psycopg://lab:")
+    assert told["url"].rpartition("/")[2].startswith("shop_")
+    assert told["exactly_once"]
+    assert told["rows"] == [f"order-{number}" for number in range(1, 11)]
+    password = servers.secrets()["LAB_POSTGRES_PASSWORD"]
+    left = psql(servers, "select datname from pg_database where datname like 'shop%'", password)
+    assert left.stdout == ""
+
+
+def test_the_check_of_stage_04_passes_its_solution_on_postgresql(servers: Compose) -> None:
+    told = servers.inside("lab", "check", "04", "--answers", "solutions", "--json")
+    assert json.loads(told)["passed"]
+
+
+def test_a_wrong_answer_is_told_the_same_on_postgresql(servers: Compose) -> None:
+    folder = "solutions/04_idempotency/wrong_answers/any_integrity_error"
+    done = servers(
+        "exec", "-T", "lab", "lab", "check", "04", "--answers", folder, "--json", timeout=900
+    )
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["diagnosis"] == "every-error-is-a-duplicate"
 
 
 def test_postgresql_wants_its_password(servers: Compose) -> None:
