@@ -38,13 +38,12 @@ def main() -> None:
     if os.getpid() != own:
         return  # the module forked: the copy must not answer as well
     tasks = sorted(name for name in app.tasks if not name.startswith("celery."))
-    migrate = getattr(module, MIGRATE, None)
-    say(answers, {"tasks": tasks, "migrates": callable(migrate)})
+    say(answers, {"tasks": tasks, "migrates": callable(getattr(module, MIGRATE, None))})
     while True:
         request = json.loads(requests.get())
         try:
             if MIGRATE in request:
-                migrate()
+                module.migrate()
                 say(answers, {})
             else:
                 say(answers, {"ids": publish(app, request)})

@@ -1,6 +1,6 @@
 """Rounds of orders under random faults, on a lab of its own: `make soak`.
 
-    python scripts/soak.py [--seed 1] [--only ROUND] [--answers FOLDER] [--deliveries N] [--crashes N]
+    python scripts/soak.py [--seed 1] [--only ROUND] [--answers FOLDER]
 
 A seed decides all of it. Without more, the rounds go on until there were 500 deliveries and 50
 crashes, on stage 04's solution. Exit status: 0 when every order of every round was charged once and
@@ -73,17 +73,19 @@ def run(options: argparse.Namespace) -> Soak:
     module.require_file()
     expect = (Kind.CHARGE, Kind.BOOKING)
     plan = Plan(module, "shop.charge", work(), expect=expect, deadline=DEADLINE)
-    with tempfile.TemporaryDirectory(prefix="lab-soak-") as folder:
-        with headless_stack(Path(folder) / ".lab") as stack:
-            return soak(
-                stack,
-                plan,
-                seed=options.seed,
-                only=options.only,
-                deliveries=options.deliveries,
-                crashes=options.crashes,
-                progress=lambda line: print(line, flush=True),
-            )
+    with (
+        tempfile.TemporaryDirectory(prefix="lab-soak-") as folder,
+        headless_stack(Path(folder) / ".lab") as stack,
+    ):
+        return soak(
+            stack,
+            plan,
+            seed=options.seed,
+            only=options.only,
+            deliveries=options.deliveries,
+            crashes=options.crashes,
+            progress=lambda line: print(line, flush=True),
+        )
 
 
 def replay(options: argparse.Namespace, name: str) -> list[str]:

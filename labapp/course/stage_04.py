@@ -244,8 +244,10 @@ DIAGNOSES = (
     ),
     Diagnosis(
         "differs-between-workers",
-        lambda seen: charged_twice(seen, REDELIVERED)
-        and never_charged_twice(seen, AGAIN, TWICE, CHILD, DROPPED),
+        lambda seen: (
+            charged_twice(seen, REDELIVERED)
+            and never_charged_twice(seen, AGAIN, TWICE, CHILD, DROPPED)
+        ),
         "Copies on one worker are recognised, a copy on another worker is not. What you make the "
         "name of the order from differs from one worker to the next.",
         "print the key on two workers (`python -c` twice will do); which function makes it?",

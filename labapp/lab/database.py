@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labapp.errors import LabError
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Engine
+    from sqlalchemy import URL, ColumnClause, Connection, Engine
 
 VARIABLE = "SHOP_DATABASE_URL"
 """Environment variable by which the shop finds its database."""
@@ -109,7 +109,7 @@ class ShopDatabase:
             return []
         from sqlalchemy import column, inspect, select, table
 
-        columns = [column(name) for name in (KEY, CUSTOMER, AMOUNT)]
+        columns: list[ColumnClause[Any]] = [column(name) for name in (KEY, CUSTOMER, AMOUNT)]
         with self._talking(self.url) as connection:
             if not inspect(connection).has_table(TABLE):
                 return []
@@ -197,7 +197,7 @@ def told(error: Exception) -> LabError:
             f"the shop's database is locked for more than {LOCK_SECONDS:.0f} s",
             hint="does somebody keep a transaction open? commit before waiting for anything else",
         )
-    if isinstance(error, OperationalError):
+    if isinstance(error, OperationalError) and "no such column" not in first:
         return LabError(
             f"the shop's database does not answer: {first}",
             hint="look at `lab status`; in compose, at `docker compose ps postgres`",

@@ -152,6 +152,6 @@ def test_the_solution_is_exactly_once_under_the_whole_crash_matrix(stack: Stack)
 
     matrix = run_matrix(stack, plan)
 
-    assert matrix.summary == f"{len(rows)} rows · at least once {len(rows)} · " + (
-        f"exactly once {len(rows)}"
-    ), repr(matrix)
+    count = len(rows)
+    expected = f"{count} rows · at least once {count} · exactly once {count}"
+    assert matrix.summary == expected, repr(matrix)

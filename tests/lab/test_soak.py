@@ -105,7 +105,10 @@ def test_a_round_that_is_not_there_is_told_with_the_nearest_one(stack: Stack) ->
 
 
 def test_a_tally_is_one_line() -> None:
-    assert str(Tally(1, 12, 1)) == "1 round · 12 deliveries · 1 crashes · lost 0 · duplicated 0 · stuck 0"
+    assert (
+        str(Tally(1, 12, 1))
+        == "1 round · 12 deliveries · 1 crashes · lost 0 · duplicated 0 · stuck 0"
+    )
 
 
 def test_the_script_runs_one_round_on_a_lab_of_its_own() -> None:

@@ -1,7 +1,7 @@
 """Takes a lock in Redis for each order, one that does not end by the clock.
 
-`finally` gives it back whatever is raised; a process that is killed raises nothing.  The lock of the
-dead outlasts every retry.
+`finally` gives it back whatever is raised; a process that is killed raises nothing.  The lock of
+the dead outlasts every retry.
 """
 
 import os
