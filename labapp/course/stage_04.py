@@ -173,7 +173,7 @@ DIAGNOSES = (
         "Nothing struck, and of the two orders of each customer only one was done. They are for "
         "the same amount, and still two orders: whoever sent both wants both. What tells an order "
         "from its copy must be the same in every copy, and in no other order.",
-        f"the orders that are missing, and the table of the contract in {BRIEF}: what is unique?",
+        f"{LESSON}, 'A key for what?'; and which column of your table is unique?",
     ),
     Diagnosis(
         "fails-by-itself",
@@ -189,7 +189,7 @@ DIAGNOSES = (
         "The books have an order twice. A task that looks first and writes then is no help: the "
         "copy looks at the same moment. Only the table itself can refuse a second row, in the "
         "same step in which it would be written.",
-        f"{LESSON}; and which columns of the table may not occur twice?",
+        f"{LESSON}, 'The table refuses'",
     ),
     # A duplicate avoided at the price of a loss.
     Diagnosis(
@@ -198,8 +198,7 @@ DIAGNOSES = (
         "A task met an order for the second time, took it for done and reported SUCCESS; but a "
         "charge or a row of it had never happened. A mark that is set before the work says "
         "'somebody has begun'. Whoever that was has died, or got no answer, and the mark stays.",
-        "what does your task believe when it meets an order for the second time, and who may "
-        "have told it so?",
+        f"{LESSON}, 'A key, set before the work'",
     ),
     Diagnosis(
         "acknowledged-early",
@@ -215,7 +214,7 @@ DIAGNOSES = (
         "The broker gave the orders of the dead worker back, and they could not be finished: what "
         "the dead one had locked is locked for ever. `finally` does not run in a process that is "
         "killed.",
-        "what does a process that dies in the middle leave locked, and who gives it back?",
+        f"{LESSON}, 'Its holder dies'",
     ),
     # Charges.
     Diagnosis(
@@ -224,7 +223,7 @@ DIAGNOSES = (
         "Each order is in the books once, and the card was charged twice. When the row is refused, "
         "the charge has happened already. What must happen once at the partner, the partner has "
         "to refuse: it has to be told by which name it knows the order.",
-        f"{LESSON}; what may a request carry beside its body?",
+        f"{LESSON}, 'The partner refuses'",
     ),
     Diagnosis(
         "checks-then-acts",
@@ -232,7 +231,7 @@ DIAGNOSES = (
         "An order that comes again later is recognised; one whose copy runs at the same time is "
         "charged twice. Both looked, both saw nothing, both went on: between looking and acting "
         "there is room for another one.",
-        "who can look and act in one step: your task, the database, or the partner?",
+        f"{LESSON}, 'Look, then act'; then who can look and act in one step?",
     ),
     Diagnosis(
         "lock-runs-out",
@@ -240,7 +239,7 @@ DIAGNOSES = (
         "A copy at the same moment is kept out. Then time passes, the lock's time with it, and two "
         "are inside: its holder does not know. A lock keeps others out while it lasts; it does not "
         "say that the work is done, nor that it is not.",
-        "what would the partner have to know to refuse a second charge by itself?",
+        f"{LESSON}, 'Its time runs out' and 'The partner refuses'",
     ),
     Diagnosis(
         "differs-between-workers",
@@ -250,7 +249,7 @@ DIAGNOSES = (
         ),
         "Copies on one worker are recognised, a copy on another worker is not. What you make the "
         "name of the order from differs from one worker to the next.",
-        "print the key on two workers (`python -c` twice will do); which function makes it?",
+        "notebooks/04a_outbox_and_files.ipynb, 'A key for whom?'",
     ),
     Diagnosis(
         "key-of-the-attempt",
@@ -284,7 +283,7 @@ DIAGNOSES = (
         ),
         "An order without a customer cannot be booked: the table has refused it, and the result "
         "says SUCCESS. An IntegrityError says that a constraint was broken, and not which one.",
-        "how do you find out whether the order's row is there?",
+        f"{LESSON}, 'Which refusal was it?'",
     ),
     Diagnosis(
         "leaves-no-result",
@@ -292,7 +291,7 @@ DIAGNOSES = (
         "Everything happened once, and a result does not say so. Whoever sent the order waits for "
         "a result: a page, or a chord, which waits for all of them and would wait for ever. Work "
         "that is done already is a success.",
-        "what does the task of a copy end with: a value, an error, Ignore?",
+        "notebooks/04a_outbox_and_files.ipynb, 'The result of a duplicate'",
     ),
 )
 
