@@ -20,6 +20,7 @@ _LAB = (
     "drop_reply",
     "duplicate",
     "file_of",
+    "freeze_child",
     "kill_child",
     "kill_worker",
     "late",
@@ -28,6 +29,7 @@ _LAB = (
     "nth_charge",
     "open_charges",
     "orders",
+    "outage",
     "pause",
     "quit_unheard",
     "slow_link",
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from labapp.lab import drop_reply as drop_reply
     from labapp.lab import duplicate as duplicate
     from labapp.lab import file_of as file_of
+    from labapp.lab import freeze_child as freeze_child
     from labapp.lab import kill_child as kill_child
     from labapp.lab import kill_worker as kill_worker
     from labapp.lab import late as late
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
     from labapp.lab import nth_charge as nth_charge
     from labapp.lab import open_charges as open_charges
     from labapp.lab import orders as orders
+    from labapp.lab import outage as outage
     from labapp.lab import pause as pause
     from labapp.lab import quit_unheard as quit_unheard
     from labapp.lab import slow_link as slow_link

@@ -248,6 +248,52 @@ def outside(fault: str, node: int, local: bool) -> None:
     run(fault, node, local=local)
 
 
+@main.group(name="dead-letters")
+def dead_letters() -> None:
+    """What the live worker put aside (key dead_letters): look, send again, throw away."""
+
+
+@dead_letters.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_letters(as_json: bool) -> None:
+    """Every dead letter: its id, its call, and why it failed."""
+    from labapp.lab.dead_letters_cli import listing
+
+    click.echo(listing(as_json))
+
+
+@dead_letters.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def show(name: str, as_json: bool) -> None:
+    """One dead letter, by id (its beginning is enough) or by order."""
+    from labapp.lab.dead_letters_cli import one
+
+    click.echo(one(name, as_json))
+
+
+@dead_letters.command()
+@click.argument("names", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All of them.")
+def replay(names: tuple[str, ...], every: bool) -> None:
+    """Send their tasks again; each letter goes in the same step."""
+    from labapp.lab.dead_letters_cli import replayed
+
+    for line in replayed(names, every):
+        click.echo(line)
+
+
+@dead_letters.command()
+@click.argument("names", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All of them.")
+def discard(names: tuple[str, ...], every: bool) -> None:
+    """Throw them away."""
+    from labapp.lab.dead_letters_cli import discarded
+
+    for line in discarded(names, every):
+        click.echo(line)
+
+
 @main.command()
 @click.argument("stage")
 @click.option(

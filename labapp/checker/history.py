@@ -130,7 +130,8 @@ class Mark:
 
     `worker`: whose connection asked for it (`w1`, …); empty where that is not known.
     `task_id`: of its task. Of a message that went into a queue also: `tag`, its delivery tag;
-    `again`, whether it says of itself that it was delivered before.
+    `again`, whether it says of itself that it was delivered before; `wait`, for how many seconds it
+    says that it must not run yet.
     """
 
     at: float
@@ -140,6 +141,7 @@ class Mark:
     task_id: str = ""
     tag: str = ""
     again: bool = False
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

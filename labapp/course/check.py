@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from labapp.checker.history import Restored, Result
+from labapp.checker.history import Attempt, Mark, Restored, Result
 from labapp.course.files import require_files
 from labapp.course.naming import no_exercise
 from labapp.course.places import project_root
@@ -31,6 +31,8 @@ from labapp.stack.state import find_stack
 ANSWERS_VARIABLE = "LAB_ANSWERS"
 """Whose answers are checked where nobody says: ``exercises`` (default), ``solutions``, a folder."""
 
+AT_ONCE = 3
+"""Trials that run at a time where they mostly wait."""
 PASSED, NOT_YET, COULD_NOT_RUN = 0, 1, 2
 """Exit statuses of ``lab check``."""
 
@@ -119,7 +121,9 @@ def run_trial(
         time_passes=trial.time_passes,
         expect=trial.expect,
         refused=trial.refused,
-        drawing=drawing,
+        drawing=drawing or trial.waits,
+        horizon=trial.horizon,
+        then_replay=trial.then_replay,
     )
     run = conduct(session, plan)
     verdict = run.judged
@@ -127,9 +131,43 @@ def run_trial(
         raise LabError(f"no verdict for {trial.name!r}: {verdict.unknown}", hint=hint(trial))
     given_back = frozenset(key for event in run.history.of(Restored) for key in event.keys)
     raised = {result.key: result.raised for result in run.history.of(Result) if result.raised}
-    drawn = run.timeline if drawing else None
-    states = {key: run.states.get(key, "") for key in trial.must_say()}
-    return Outcome(verdict, given_back, raised=raised, states=states, timeline=drawn)
+    return Outcome(
+        verdict,
+        given_back,
+        raised=raised,
+        states={key: run.states.get(key, "") for key in trial.must_say()},
+        letters=tuple(letter.key for letter in run.letters),
+        tries=by_key((attempt.key, attempt.at) for attempt in run.history.of(Attempt)),
+        waits=by_key((mark.key, mark.wait) for mark in run.history.of(Mark) if mark.wait),
+        timeline=run.timeline if drawing else None,
+    )
+
+
+def by_key(found: Iterable[tuple[str, float]]) -> dict[str, tuple[float, ...]]:
+    """The numbers of each business key, in their order."""
+    sorted_out: dict[str, tuple[float, ...]] = {}
+    for key, number in found:
+        sorted_out[key] = (*sorted_out.get(key, ()), number)
+    return sorted_out
+
+
+def run_side_by_side(
+    session: Session, stage: Stage, module: Module, progress: Progress
+) -> dict[str, Outcome]:
+    """The same as `run_trials` for a stage whose trials mostly wait: some at a time.
+
+    Each has a session of its own; what it shows is the same as alone."""
+    from labapp.lab.matrix import Sessions
+
+    trials = [trial for trial in stage.trials if isinstance(trial, Trial)]
+
+    def tried(sessions: Sessions) -> Iterator[Outcome]:
+        yield run_trial(session, stage, module, trials[0])  # alone: without it there are no others
+        yield from sessions.each(lambda own, trial: run_trial(own, stage, module, trial), trials[1:])
+
+    with Sessions(session.stack, AT_ONCE) as sessions:
+        outcomes = tried(sessions)
+        return try_in_turn(trials, lambda _: next(outcomes), progress)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from labapp.views.timeline import Timeline
 WIDTH = 88
 """Columns of the text; the table is as wide as its keys."""
 SKIPPED = "not run"
-HEADINGS = {"truth": "what is true", "said": "what is said"}
+HEADINGS = {"truth": "what is true", "said": "what is said", "letters": "dead letters"}
 """Headings of columns whose names are not words enough."""
 
 
@@ -136,6 +136,7 @@ class Report:
             "duplicated": list(verdict.duplicated),
             "stuck": list(verdict.stuck),
             **({"heard": heard} if heard else {}),
+            **({"dead_letters": sorted(ran.letters)} if ran and ran.letters else {}),
         }
 
 

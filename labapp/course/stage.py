@@ -5,13 +5,14 @@ Plain values; a stage is one module beside this one that makes one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 from labapp.checker.verdict import Verdict
 from labapp.faults import Fault
 from labapp.lab.publisher import Module
+from labapp.lab.run import HORIZON
 from labapp.lab.session import Session
 from labapp.views.keys import fold
 from labapp.views.timeline import Timeline
@@ -59,6 +60,13 @@ class Trial:
         refused: orders that cannot be done as they were sent; their results must say FAILURE.
         succeed: whether the result of every other order must say SUCCESS, copies included; whoever
             waits for one (a chord, say) would wait for ever otherwise.
+        dead_letters: orders that must be put aside, each once and with no effect, and no others.
+        then_replay: whether what was put aside is replayed, with the fault off; then each of them
+            must have its effect as well.
+        waits: whether it is noted for how long each retry is to wait.
+        horizon: seconds: where all that is left is to begin only later than that, it is not waited
+            for.
+        also: what else must hold.
     """
 
     name: str
@@ -72,19 +80,38 @@ class Trial:
     refused: tuple[str, ...] = ()
     succeed: bool = False
 
+    dead_letters: tuple[str, ...] = ()
+    then_replay: bool = False
+    waits: bool = False
+    horizon: float = HORIZON
+    also: Callable[[Outcome], bool] | None = None
+
     def passed(self, outcome: Outcome) -> bool:
-        """Whether this outcome's verdict is good enough, and its results say what they must."""
+        """Whether this outcome's verdict is good enough, its results say what they must, and all
+        else holds."""
         verdict = outcome.verdict
+        if self.dead_letters and not self.then_replay:
+            verdict = without_dead_letters(verdict, self.dead_letters)
         good = verdict.exactly_once if self.exactly_once else verdict.at_least_once
-        return bool(good) and all(
-            outcome.states.get(key) == state for key, state in self.must_say().items()
-        )
+        said = all(outcome.states.get(key) == state for key, state in self.must_say().items())
+        put_aside = sorted(outcome.letters) == sorted(self.dead_letters)
+        return bool(good) and said and put_aside and (self.also is None or self.also(outcome))
 
     def must_say(self) -> dict[str, str]:
         """By order, what its result must say; of an order that may say anything, nothing."""
         keys = [str(call[0]) for call in self.work]
         wanted = dict.fromkeys(keys, SUCCESS) if self.succeed else {}
-        return wanted | dict.fromkeys(self.refused, FAILURE)
+        failed = () if self.then_replay else self.dead_letters
+        return wanted | dict.fromkeys((*self.refused, *failed), FAILURE)
+
+
+def without_dead_letters(verdict: Verdict, orders: Collection[str]) -> Verdict:
+    """The verdict, where these orders are meant to be put aside: only what is put aside beside
+    them counts, and what of them is not."""
+    found = {name.rpartition(" of ")[2] for name in verdict.dead_lettered}
+    others = tuple(n for n in verdict.dead_lettered if n.rpartition(" of ")[2] not in orders)
+    missing = tuple(order for order in orders if order not in found)
+    return replace(verdict, dead_lettered=others, lost=(*verdict.lost, *missing))
 
 
 SUCCESS, FAILURE = "SUCCESS", "FAILURE"
@@ -123,6 +150,10 @@ class Outcome:
             the API's.
         states: business key → state of its result; of several tasks for one key each state once,
             by name ("PENDING, SUCCESS").
+        letters: business keys of the dead letters, one for each; of an entry that cannot be read
+            what it goes by.
+        tries: business key → when its requests reached the world, in seconds.
+        waits: business key → for how many seconds each of its retries was to wait, where noted.
         timeline: of the trial, where it was drawn.
     """
 
@@ -132,6 +163,9 @@ class Outcome:
     copies: int = 0
     raised: Mapping[str, str] = field(default_factory=dict, hash=False)
     states: Mapping[str, str] = field(default_factory=dict, hash=False)
+    letters: tuple[str, ...] = ()
+    tries: Mapping[str, tuple[float, ...]] = field(default_factory=dict, compare=False)
+    waits: Mapping[str, tuple[float, ...]] = field(default_factory=dict, compare=False)
     timeline: Timeline | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -141,6 +175,8 @@ class Outcome:
 
     def shown(self, column: str) -> str:
         """The text of one column of a report: ``truth``, ``said``, or a field of the verdict."""
+        if column == "letters":
+            return fold(sorted(self.letters))
         if column in ("truth", "said"):
             told: list[str] = [getattr(one, column) for one in self.heard]
             return ", then ".join(dict.fromkeys(told) if len(set(told)) == 1 else told)
@@ -154,6 +190,10 @@ class Outcome:
             if line := self.raised.get(key):
                 found.setdefault(line, []).append(key)
         return found
+
+    def tried(self, key: str) -> int:
+        """How many requests for this business key reached the world."""
+        return len(self.tries.get(key, ()))
 
     def lost(self, state: str = "") -> frozenset[str]:
         """Keys that were lost (and whose result says so: ``PENDING``, ``FAILURE: KeyError``)."""

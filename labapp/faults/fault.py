@@ -23,6 +23,8 @@ class Action(StrEnum):
 
     KILL_CHILD = "kill child"
     """SIGKILL the pool process that made the request."""
+    FREEZE_CHILD = "freeze child"
+    """SIGSTOP the pool process that made the request: it does nothing any more, and does not end."""
     KILL_WORKER = "kill worker"
     """SIGKILL the whole worker."""
     KILL_FETCHING = "kill worker as it fetches"
@@ -62,13 +64,16 @@ class Action(StrEnum):
     """The connection closes without an answer; the worker lives on."""
     ANSWER = "answer"
     """The world answers with an error status, or late."""
+    OUTAGE = "outage"
+    """The world answers everything with an error status for some time."""
     NEVER_ANSWER = "never answer"
     """The world leaves the request open."""
 
     @property
     def on_processes(self) -> bool:
         """Whether the conductor has to act; the world alone does the others."""
-        return self not in (Action.DROP_REPLY, Action.ANSWER, Action.NEVER_ANSWER)
+        by_the_world = (Action.DROP_REPLY, Action.ANSWER, Action.OUTAGE, Action.NEVER_ANSWER)
+        return self not in by_the_world
 
     @property
     def duplicates(self) -> bool:
@@ -215,6 +220,8 @@ class Moment:
 Which = Effect | Sequence[Effect] | None
 MAIL_REPLIES = (421, 450, 451, 452, 550, 552, 554)
 """SMTP reply codes that may follow a message."""
+LONGEST_OUTAGE = 60
+"""Seconds."""
 MOST_MINUTES = 7 * 24 * 60
 """How long a charge may take."""
 
@@ -229,15 +236,16 @@ class Fault:
             the worker is ready.
         every_time: it strikes at each attempt, not once (a poison task).
         give_up_after: with ``every_time``: attempts after which the run stops waiting for an end.
-        status: HTTP status of ``Action.ANSWER``.
+        status: HTTP status of ``Action.ANSWER`` and ``Action.OUTAGE``.
         retry_after: seconds in its ``Retry-After`` header.
         delay: seconds before a late answer, or by which a slow link is slow in each direction.
         aof: with ``Action.CRASH_BROKER``: whether the broker keeps an append-only file.
-        times: how often an answer is given.
+        times: how often an answer is given, or a request left open; 0 for every time.
         passes: with ``Action.SLOW_PARTNER``: seconds that pass while the requests are open.
         signals: with ``Action.QUIT_UNHEARD``: how many SIGQUITs are sent.
         together: of a duplicate: whether the first copy is held until the second has come as far
             as it can, the partner at the most.
+        lasts: with ``Action.OUTAGE``: seconds from the first request on.
     """
 
     action: Action
@@ -252,8 +260,11 @@ class Fault:
     passes: float = 0.0
     signals: int = 1
     together: bool = False
+    lasts: float = 0.0
 
     def __str__(self) -> str:
+        if self.action is Action.OUTAGE:
+            return f"{self.name} from the first charge on"
         when = " and ".join(map(str, self.moments)) or "now"
         often = "every time " if self.every_time else ""
         return f"{self.name} {often}{when}"
@@ -263,6 +274,8 @@ class Fault:
         """The action in words."""
         if self.action.crashes_broker and not self.aof:
             return f"{self.action} without AOF"
+        if self.action is Action.OUTAGE:
+            return f"{self.action} of {self.lasts:g} s"
         if self.action is not Action.ANSWER:
             return str(self.action)
         return f"answer {self.status}" if self.status else "answer late"
@@ -289,6 +302,9 @@ class Fault:
 
     def rules(self) -> list[Rule]:
         """What the world is armed with."""
+        if self.action is Action.OUTAGE:
+            refusing = Rule(Point.BEFORE, Do.ANSWER, times=0, status=self.status, lasts=self.lasts)
+            return [refusing]
         always = self.every_time or self.together or self.action is Action.SLOW_PARTNER
         times = 0 if always else self.times
         do = {
@@ -351,6 +367,18 @@ def kill_child(
     if give_up_after < 1:
         raise LabError("give_up_after counts attempts, from 1")
     return Fault(Action.KILL_CHILD, found, every_time=every_time, give_up_after=give_up_after)
+
+
+def freeze_child(*, after: Which = None, before: Which = None) -> Fault:
+    """SIGSTOP the pool process that is charging: it hangs where no Python code is asked any more.
+
+    No answer reaches it, no timeout of its own, no signal but SIGKILL; nobody wakes it up.  The
+    request stays open until the process has been killed, or the run ends.
+    """
+    found = needed(moments(after, before), "freeze_child")
+    if len(found) != 1 or found[0].effect.count != 1:
+        raise LabError("freeze_child strikes one charge", hint="name exactly one, after or before")
+    return Fault(Action.FREEZE_CHILD, found)
 
 
 def kill_worker(
@@ -534,13 +562,26 @@ def answer(
 ) -> Fault:
     """Answer with an error status (500, 503, 429 with ``retry_after`` seconds), ``times`` times.
 
-    A mail server answers with SMTP's own codes: 451 (try later), 550 (never), …"""
-    if not 400 <= status <= 599:
-        raise LabError(f"{status} is no error status", hint="use one from 400 to 599")
+    With ``times=0`` every time.  A mail server answers with SMTP's own codes: 451 (try later), 550
+    (never), …"""
+    an_error(status)
+    whole_number(times)
     found = needed(moments(after, before), "answer")
     if any(moment.effect.kind is Kind.MAIL for moment in found):
         for_mail(status, retry_after)
     return Fault(Action.ANSWER, found, status=status, retry_after=retry_after, times=times)
+
+
+def an_error(status: int) -> None:
+    """Raises LabError where HTTP knows no such error."""
+    if not 400 <= status <= 599:
+        raise LabError(f"{status} is no error status", hint="use one from 400 to 599")
+
+
+def whole_number(times: int) -> None:
+    """Raises LabError where a thing cannot be done so many times."""
+    if not isinstance(times, int) or times < 0:
+        raise LabError(f"nothing is done {times!r} times", hint="times=2, or times=0 for every time")
 
 
 def for_mail(status: int, retry_after: int) -> None:
@@ -562,6 +603,24 @@ def late(seconds: float, *, after: Which = None, before: Which = None, times: in
     return Fault(Action.ANSWER, found, delay=seconds, times=times)
 
 
-def never_answer(*, after: Which = None, before: Which = None) -> Fault:
-    """Leave the request open until the caller gives up."""
-    return Fault(Action.NEVER_ANSWER, needed(moments(after, before), "never_answer"))
+def never_answer(*, after: Which = None, before: Which = None, times: int = 1) -> Fault:
+    """Leave the request open until the caller gives up, ``times`` times; with 0 every time."""
+    whole_number(times)
+    found = needed(moments(after, before), "never_answer")
+    return Fault(Action.NEVER_ANSWER, found, times=times)
+
+
+def outage(*, seconds: float = 5.0, status: int = 503) -> Fault:
+    """The partner is away: it refuses every charge for some time, from the first one on.
+
+    Args:
+        seconds: how long.
+        status: HTTP status of its answers.
+    """
+    an_error(status)
+    if not 0 < seconds <= LONGEST_OUTAGE:
+        raise LabError(
+            f"an outage cannot last {seconds:g} seconds",
+            hint=f"outage(seconds=5); at most {LONGEST_OUTAGE}, since it is waited for",
+        )
+    return Fault(Action.OUTAGE, status=status, lasts=float(seconds))

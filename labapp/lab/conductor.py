@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import time
 
-from labapp.checker.history import FaultFired
+from labapp.checker.history import FaultFired, Note
 from labapp.errors import LabError
 from labapp.faults import Action, Fault
+from labapp.lab.dead_letters import read_letters, replay_all
 from labapp.lab.disturb import surround
 from labapp.lab.drain import drain
 from labapp.lab.drawing import recorded
@@ -74,8 +75,9 @@ def check_fit(plan: Plan) -> None:
     fault, worker = plan.fault, plan.worker
     if fault is None or not fault.action.on_processes:
         return
-    one_child = fault.action is Action.KILL_CHILD or fault.action.duplicates
-    if fault.action in (Action.KILL_CHILD, Action.QUIT_UNHEARD) and worker.pool != "prefork":
+    one_child = fault.action in (Action.KILL_CHILD, Action.FREEZE_CHILD) or fault.action.duplicates
+    children = (Action.KILL_CHILD, Action.FREEZE_CHILD, Action.QUIT_UNHEARD)
+    if fault.action in children and worker.pool != "prefork":
         raise LabError(
             f"{fault.name} needs a pool with child processes, and {worker.pool} has none",
             hint="use kill_worker, or start the worker with pool='prefork'",
@@ -165,8 +167,27 @@ def strike_and_read(field: Field) -> None:
         drained = drain(field)
     if fault is not None and not fault.action.on_processes:
         require_used(field, fault)
+    if field.plan.then_replay:
+        with field.timed("replay"):
+            drained = replay_left(field) and drained
     with field.timed("read"):
         read(field, drained)
+
+
+def replay_left(field: Field) -> bool:
+    """Faults off; send again what was put aside; whether the queue has drained.
+
+    What cannot be replayed is left where it is: the verdict says so."""
+    field.run.letters = tuple(read_letters(field.broker))
+    field.world.arm([])
+    try:
+        for _ in replay_all(field.broker, field.publisher().tasks):
+            pass
+    except Gone:
+        raise
+    except LabError as error:
+        field.note(Note(field.now(), error.message))
+    return drain(field)
 
 
 def require_used(field: Field, fault: Fault) -> None:

@@ -17,8 +17,6 @@ LONGEST_PAUSE = 0.05
 """Seconds between two looks at a long queue."""
 ROLL_CALL = 1.0
 """Seconds between two looks whether every worker is still there."""
-HORIZON = 5.0
-"""Seconds: a message that must not run before this much later is waiting, not on its way."""
 
 
 def drain(field: Field) -> bool:
@@ -72,7 +70,7 @@ def deserted(field: Field) -> bool:
 
 def all_waiting(field: Field, contents: Contents) -> bool:
     """Whether all that is left must not run for a while yet."""
-    soonest = time.time() + HORIZON
+    soonest = time.time() + field.plan.horizon
     messages = contents.messages()
     if not messages or any(message.eta <= soonest for message in messages):
         return False

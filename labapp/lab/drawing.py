@@ -33,7 +33,7 @@ def recorded(field: Field) -> Iterator[None]:
         for step in monitor.stop():
             if key := field.keys.get(step.task_id):
                 worker = field.addresses.get(step.client, "")
-                of_message = (step.task_id, step.tag, step.again)
+                of_message = (step.task_id, step.tag, step.again, step.wait)
                 field.note(Mark(step.at - field.begun, key, step.step, worker, *of_message))
         for event in events.stop():
             if key := field.keys.get(event.task_id):

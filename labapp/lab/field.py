@@ -25,6 +25,7 @@ from labapp.checker.history import (
 )
 from labapp.errors import LabError
 from labapp.lab.broker import Broker, Contents, Message
+from labapp.lab.dead_letters import put_aside, replay_all
 from labapp.lab.forward import EventForwarder
 from labapp.lab.inspector import Inspector
 from labapp.lab.publisher import Publisher
@@ -94,7 +95,10 @@ class Field:
     def publish(self, countdown: float = 0.0) -> None:
         """Send the work, to run in so many seconds, and note what is expected of it."""
         plan = self.plan
-        ids = self.publisher().send(plan.task, plan.work, countdown=countdown)
+        if plan.by_replay:
+            ids = self.publish_by_replay()
+        else:
+            ids = self.publisher().send(plan.task, plan.work, countdown=countdown)
         sent = {task_id: str(call[0]) for task_id, call in zip(ids, plan.work, strict=True)}
         self.keys.update(sent)
         for kind in plan.expect:
@@ -102,6 +106,17 @@ class Field:
                 self.note(Sent(self.now(), named(kind, key), task_id))
         for name in (name for key in plan.refused for name in self.names(key)):
             self.note(Declared(self.now(), name))
+
+    def publish_by_replay(self) -> list[str]:
+        """Put the work aside as dead letters, then replay all of them; the task ids, in order.
+
+        Raises:
+            LabError: the module has no such task.
+        """
+        ids = put_aside(self.broker, self.plan.task, self.plan.work)
+        for _ in replay_all(self.broker, self.publisher().tasks):
+            pass
+        return ids
 
     def publisher(self) -> Publisher:
         """The process that sends, to this run's broker.  Raises LabError as `Publisher` does."""

@@ -10,7 +10,7 @@ app takes its broker from ``$CELERY_BROKER_URL``, whatever it is told.  Used by
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kombu.connection import Connection
@@ -21,6 +21,8 @@ from labapp.lab.broker import eta_seconds, unreachable
 
 REPLY_DEADLINE = 2.0
 """Seconds to wait for a worker's answer (some milliseconds; more on a loaded machine)."""
+ROLL_CALL = 1.0
+"""Seconds in which whoever is there answers; nobody knows how many they are."""
 COMMANDS = ("active", "reserved", "scheduled")
 SOON = 5.0
 """Seconds: what is to begin within them is on its way."""
@@ -73,13 +75,28 @@ class Inspector:
         stats: Any = self._ask("stats", [hostname]).get(hostname, {})
         return int(stats["pool"]["writes"]["inqueues"]["total"]) if stats else 0
 
+    def registered(self) -> set[str] | None:
+        """Names of the tasks that whoever listens knows; None where nobody answers in time.
+
+        Raises Gone where the broker does not answer."""
+        replies = self._asked(lambda: self._mailbox.multi_call("registered", timeout=ROLL_CALL))
+        if not replies:
+            return None
+        named = (name for reply in replies for names in reply.values() for name in names)
+        return {str(name).partition(" ")[0] for name in named}  # "shop.charge [rate_limit=…]"
+
     def _ask(self, command: str, hostnames: list[str]) -> dict[str, list[dict[str, Any]]]:
+        replies = self._asked(
+            lambda: self._mailbox.call(hostnames, command, timeout=REPLY_DEADLINE)
+        )
+        return {name: tasks for reply in replies or [] for name, tasks in reply.items()}
+
+    def _asked(self, ask: Callable[[], Any]) -> Any:
         lost = (OperationalError, *self._connection.connection_errors)
         try:
-            replies = self._mailbox.call(hostnames, command, timeout=REPLY_DEADLINE)
+            return ask()
         except lost as error:
             raise unreachable(error) from error
-        return {name: tasks for reply in replies or [] for name, tasks in reply.items()}
 
     def close(self) -> None:
         """Close the connection."""

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
+from typing import TypeVar
 
 from labapp.checker.verdict import Verdict
 from labapp.errors import LabError
@@ -53,6 +54,8 @@ REFUSALS = {Kind.CHARGE: 503, Kind.MAIL: 451, Kind.FILE: 503}
 """How each server of the world says 'not now'."""
 
 Strike = Callable[..., Fault]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def strikes() -> dict[str, Strike]:
@@ -218,7 +221,7 @@ def run_matrix(
 
 
 class Sessions:
-    """Several sessions that share the rows of a matrix.
+    """Several sessions that share the rows of a matrix, or the trials of a check.
 
     Args:
         stack: the running stack.
@@ -235,14 +238,20 @@ class Sessions:
 
     def conduct(self, chosen: Sequence[Cell]) -> Iterator[tuple[Cell, Run]]:
         """Every cell with its run, in their order."""
-        return zip(chosen, self._pool.map(self._conduct, chosen), strict=True)
+        runs = self.each(lambda session, cell: conduct(session, cell.plan), chosen)
+        return zip(chosen, runs, strict=True)
 
-    def _conduct(self, cell: Cell) -> Run:
-        session = self._free.get()
-        try:
-            return conduct(session, cell.plan)
-        finally:
-            self._free.put(session)
+    def each(self, work: Callable[[Session, T], R], items: Iterable[T]) -> Iterator[R]:
+        """What ``work`` makes of each item, in their order; each has a session to itself."""
+
+        def done(item: T) -> R:
+            session = self._free.get()
+            try:
+                return work(session, item)
+            finally:
+                self._free.put(session)
+
+        return self._pool.map(done, items)
 
     def __enter__(self) -> Sessions:
         return self

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from labapp.checker.history import Step
-from labapp.lab.broker import unreachable
+from labapp.lab.broker import eta_seconds, unreachable
 
 CONNECT_SECONDS = 10.0
 LINE = re.compile(r'\+(?P<at>[\d.]+) \[(?P<db>\d+) (?P<client>\S+)\] (?P<rest>".*)')
@@ -52,7 +52,8 @@ class Seen:
     """One step of one message; ``at`` in seconds since the epoch, by the broker's clock.
 
     ``client``: address of the connection that asked for it.  Of a message that went into a queue
-    also ``tag``, its delivery tag, and ``again``, whether its header says ``redelivered``."""
+    also ``tag``, its delivery tag, ``again``, whether its header says ``redelivered``, and ``wait``,
+    seconds until it may run, as its header ``eta`` says; 0 for none."""
 
     at: float
     task_id: str
@@ -60,6 +61,7 @@ class Seen:
     client: str
     tag: str = ""
     again: bool = False
+    wait: float = 0.0
 
 
 def parse(line: str) -> Command | None:
@@ -134,8 +136,13 @@ class Steps:
 def delivery(command: Command) -> dict[str, Any]:
     """What a message that is pushed says of its delivery."""
     message = json.loads(command.arguments[-1])
-    again = bool(message["headers"].get("redelivered"))
-    return {"tag": str(message["properties"]["delivery_tag"]), "again": again}
+    headers = message["headers"]
+    due = eta_seconds(headers.get("eta"))
+    return {
+        "tag": str(message["properties"]["delivery_tag"]),
+        "again": bool(headers.get("redelivered")),
+        "wait": max(0.0, due - command.at) if due else 0.0,
+    }
 
 
 class Monitor:

@@ -10,9 +10,17 @@ import re
 import time
 from pathlib import Path
 
-from labapp.checker.history import Answered, Attempt, Effect, Remaining, Result, Where
+from labapp.checker.history import (
+    Answered,
+    Attempt,
+    DeadLettered,
+    Effect,
+    Remaining,
+    Result,
+    Where,
+)
 from labapp.lab.broker import Contents, Message
-from labapp.lab.drain import HORIZON
+from labapp.lab.dead_letters import read_letters
 from labapp.lab.field import Field
 from labapp.world.client import Reading
 from labapp.world.kinds import Kind, named
@@ -37,6 +45,7 @@ def read(field: Field, drained: bool) -> None:
     read_effects(field, reading)
     if Kind.BOOKING in field.plan.expect:
         read_bookings(field)
+    read_dead_letters(field)
     if not drained:
         read_remaining(field, contents, reading)
     read_results(field)
@@ -64,13 +73,25 @@ def read_bookings(field: Field) -> None:
         field.note(Effect(field.now(), named(Kind.BOOKING, row.order)))
 
 
+def read_dead_letters(field: Field) -> None:
+    """What was put aside; an entry that cannot be read, or whose task nobody sent, is nobody's."""
+    left = read_letters(field.broker)
+    if not field.plan.then_replay:
+        field.run.letters = tuple(left)
+    for letter in left:
+        if letter.id in field.keys:
+            for name in field.names(field.keys[letter.id]):
+                field.note(DeadLettered(field.now(), name))
+
+
 def read_remaining(field: Field, contents: Contents, reading: Reading) -> None:
     """What is still in the broker or running."""
     running = {request.key for request in reading.held}
     for message in contents.queued:
         remains(field, field.key(message), "queue")
     for message in contents.unacked.values():
-        remains(field, field.key(message), place_of(message, field.key(message) in running))
+        at_work = field.key(message) in running
+        remains(field, field.key(message), place_of(message, at_work, field.plan.horizon))
     busy = field.busy()
     if busy is None:
         field.doubt("a worker did not say what it is doing")
@@ -85,11 +106,11 @@ def remains(field: Field, key: str, where: Where) -> None:
         field.note(Remaining(field.now(), name, where))
 
 
-def place_of(message: Message, running: bool) -> Where:
+def place_of(message: Message, running: bool, horizon: float) -> Where:
     """Where an unacknowledged message stands."""
     if running:
         return "running"
-    return "waiting" if message.eta > time.time() + HORIZON else "unacked"
+    return "waiting" if message.eta > time.time() + horizon else "unacked"
 
 
 def read_results(field: Field) -> None:

@@ -15,6 +15,7 @@ from labapp.checker.verdict import Verdict, judge
 from labapp.errors import LabError
 from labapp.faults import Fault
 from labapp.lab.database import Booking
+from labapp.lab.dead_letters import Letter, letters_table
 from labapp.lab.publisher import Module
 from labapp.views.keys import fold
 from labapp.views.tables import NONE, Table
@@ -25,6 +26,9 @@ from labapp.world.store import StoredFile
 
 Work = Sequence[tuple[Any, ...]]
 """Arguments of each task to send; the first of them is the business key."""
+HORIZON = 5.0
+"""Seconds: a message that must not run before this much later is waiting, where no plan says
+otherwise."""
 CAME = {"queued": "published", "redelivered": "handed back", "rejected": "put back by its worker"}
 """How a message comes into a queue, in words."""
 
@@ -73,6 +77,11 @@ class Plan:
         node: which node runs its first worker (index); each further one is started on the next.
         supervised: whether somebody starts a worker again after the fault has ended the one there
             was; otherwise nobody does.
+        horizon: seconds: a message that must not run before this much later is waiting, not on its
+            way; where nothing else is left, the run is over.
+        by_replay: whether the work comes as dead letters that are replayed, not from a publisher.
+        then_replay: whether the dead letters that lie there in the end are replayed, with the fault
+            off, before the run is judged.
     """
 
     module: Module
@@ -90,6 +99,9 @@ class Plan:
     refused: tuple[str, ...] = ()
     node: int = 0
     supervised: bool = True
+    horizon: float = HORIZON
+    by_replay: bool = False
+    then_replay: bool = False
 
 
 class Run:
@@ -112,6 +124,8 @@ class Run:
         self.booked: tuple[Booking, ...] = ()
         self.states: dict[str, str] = {}
         """State of the result, by business key; of several tasks for one key each state once."""
+        self.letters: tuple[Letter, ...] = ()
+        """The dead letters that the work left."""
         self.outcomes: list[tuple[str, str, str]] = []
         """Worker, exit status and why, of those that the fault left to themselves."""
 
@@ -153,6 +167,11 @@ class Run:
         """The rows of the shop's table of bookings when the run was read."""
         rows = [(row.order, row.customer, row.amount) for row in self.booked]
         return Table(("order", "customer", "amount"), rows, "What the shop's books say")
+
+    @property
+    def dead_letters(self) -> Table:
+        """The dead letters that the work left, before any of them was replayed."""
+        return letters_table(self.letters)
 
     @property
     def timeline(self) -> Timeline:

@@ -114,6 +114,12 @@ class Session:
         if known is not None:
             known.close()
 
+    def tasks(self) -> set[str] | None:
+        """Names of the tasks in the modules that this session has sent from; None for none yet."""
+        if not self._publishers:
+            return None
+        return {task for publisher in self._publishers.values() for task in publisher.tasks}
+
     def worker_name(self) -> str:
         """A name that no other worker of the stack has."""
         return f"{self.lease.name}-w{next(self._numbers)}"

@@ -58,7 +58,7 @@ def strike_once(field: Field, fault: Fault) -> None:
     with field.timed("hold"):
         held = await_trigger(field, fault)
     with field.timed("settle"):
-        if not fault.action.duplicates:
+        if not fault.action.duplicates and fault.action is not Action.FREEZE_CHILD:
             settle(field, worker, held)
     accompany(field)
     before = field.look("when the fault struck")
@@ -141,6 +141,9 @@ def act(field: Field, action: Action, worker: StartedWorker, held: Held) -> None
             field.struck(worker, "child killed", [held[0].key])
             kill_child(field, worker, held[0])
             field.world.drop(held)
+        case Action.FREEZE_CHILD:
+            field.struck(worker, "child frozen", [held[0].key])
+            one_child(field, "freeze_child", worker, held[0])  # its request stays open
         case Action.KILL_WORKER:
             field.kill(worker)
             field.world.drop(held)
@@ -159,7 +162,12 @@ def act(field: Field, action: Action, worker: StartedWorker, held: Held) -> None
 
 def kill_child(field: Field, worker: StartedWorker, held: HeldRequest) -> None:
     """SIGKILL the pool process that made this request."""
-    field.nodes.verb(worker, "kill_child", port=held.port, server_port=held.server_port)
+    one_child(field, "kill_child", worker, held)
+
+
+def one_child(field: Field, verb: str, worker: StartedWorker, held: HeldRequest) -> None:
+    """Do this to the pool process that made the request."""
+    field.nodes.verb(worker, verb, port=held.port, server_port=held.server_port)
 
 
 def pause(field: Field, worker: StartedWorker, held: Held) -> None:

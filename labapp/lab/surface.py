@@ -17,6 +17,7 @@ from labapp.errors import LabError
 from labapp.faults import Fault
 from labapp.lab.conductor import conduct
 from labapp.lab.database import VARIABLE
+from labapp.lab.dead_letters import DeadLetters
 from labapp.lab.front import Front
 from labapp.lab.matrix import Matrix, run_matrix
 from labapp.lab.opened import keys_opened, message_opened, result_opened
@@ -77,6 +78,7 @@ class Lab:
     def __init__(self) -> None:
         self._session: Session | None = None
         self.broker = BrokerView(self)
+        self.dead_letters = DeadLetters(lambda: self.session.broker, lambda: self.session.tasks())
         self.session  # noqa: B018  find out now whether there is a stack
 
     @property
@@ -134,6 +136,8 @@ class Lab:
         deadline: float = 20.0,
         expect: str | Sequence[str] = Kind.CHARGE,
         supervised: bool = True,
+        by_replay: bool = False,
+        then_replay: bool = False,
     ) -> Run:
         """One experiment: publish the work, start a worker, let the fault strike, drain, judge.
 
@@ -153,6 +157,9 @@ class Lab:
             expect: kinds of effect that each task owes: "charge", "mail", "file", "booking",
                 or several.
             supervised: whether somebody starts a worker again once the first one has ended.
+            by_replay: whether the work comes as dead letters that are replayed.
+            then_replay: whether dead letters that lie there in the end are replayed, with the fault
+                off, before the run is judged.
 
         Raises:
             LabError: the experiment could not begin.
@@ -172,6 +179,8 @@ class Lab:
             deadline=deadline,
             expect=expected(expect),
             supervised=supervised,
+            by_replay=by_replay,
+            then_replay=then_replay,
         )
         return conduct(self.session, plan)
 
@@ -193,6 +202,7 @@ class Lab:
         deadline: float = 20.0,
         seed: int = 0,
         only: str | Sequence[str] = (),
+        by_replay: bool = False,
     ) -> Matrix:
         """The crash matrix: the task under every fault, before and after each of its effects.
 
@@ -205,6 +215,7 @@ class Lab:
             deadline: seconds that each row's queue may take to drain.
             seed: chooses which order each row strikes; the row's name says which.
             only: the name of one row, or several, to run nothing else.
+            by_replay: whether the work comes as dead letters that are replayed.
 
         Raises:
             LabError: an experiment could not begin, or there is no such row.
@@ -216,6 +227,7 @@ class Lab:
             worker=worker or WorkerSettings(),
             deadline=deadline,
             expect=expected(expect),
+            by_replay=by_replay,
         )
         names = (only,) if isinstance(only, str) else tuple(only)
         return run_matrix(self.session.stack, plan, seed=seed, only=names, progress=print)

@@ -140,11 +140,12 @@ class Node:
         return web.json_response({"clients": clients})
 
     async def post_verb(self, request: web.Request) -> web.StreamResponse:
-        """``POST /workers/NAME/VERB``: kill_child, pause, resume, clients, signal, wait, log."""
+        """``POST /workers/NAME/VERB``: kill_child, freeze_child, pause, resume, clients, signal, …"""
         worker = self._named(request)
         body = await json_object(request)
         verbs = {
             "kill_child": self._kill_child,
+            "freeze_child": self._freeze_child,
             "pause": self._pause,
             "resume": self._resume,
             "clients": self._clients,
@@ -159,11 +160,21 @@ class Node:
         return web.json_response(await verb(worker, body))
 
     async def _kill_child(self, worker: Worker, body: Any) -> dict[str, Any]:
+        pid = self._owner_of(worker, body)
+        await worker.kill_child(pid)
+        return {"pid": pid}
+
+    async def _freeze_child(self, worker: Worker, body: Any) -> dict[str, Any]:
+        pid = self._owner_of(worker, body)
+        await procs.stop([pid])
+        return {"pid": pid}
+
+    def _owner_of(self, worker: Worker, body: Any) -> int:
+        """Which process of the worker has this connection."""
         pid = worker.owner(int(body["port"]), int(body.get("server_port") or self.world_port))
         if pid is None:
             raise LabError(f"worker {worker.spec.name} does not own port {body['port']}")
-        await worker.kill_child(pid)
-        return {"pid": pid}
+        return pid
 
     async def _pause(self, worker: Worker, body: Any) -> dict[str, Any]:
         if body.get("main_only"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -111,7 +112,8 @@ class Ledger:
         """
         scope = visit.scope
         number = scope.effects(visit.kind) + (point is not Point.AFTER)
-        rule = first_match(scope.rules, point, visit.key, number, visit.kind, written)
+        now = time.monotonic()
+        rule = first_match(scope.rules, point, visit.key, number, visit.kind, written, now)
         if rule is not None:
             await self._apply(rule, visit, recorded=point is Point.AFTER)
 

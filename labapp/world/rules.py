@@ -54,7 +54,9 @@ class Rule:
         delay: seconds before the answer.
         kind: kind of effect.
         after_bytes: with ``Point.DURING``: bytes of the file that are written when it applies.
+        lasts: seconds for which it applies, from the first request on; 0 for as long as it is armed.
         fired: how often the rule has applied.
+        since: when it first did, in seconds by the clock of whoever asks.
     """
 
     point: Point
@@ -67,22 +69,36 @@ class Rule:
     delay: float = 0.0
     kind: Kind = Kind.CHARGE
     after_bytes: int = 0
+    lasts: float = 0.0
     fired: int = field(default=0, compare=False)
+    since: float = field(default=0.0, compare=False)
 
     def matches(
-        self, point: Point, key: str, number: int, kind: Kind = Kind.CHARGE, written: int = 0
+        self,
+        point: Point,
+        key: str,
+        number: int,
+        kind: Kind = Kind.CHARGE,
+        written: int = 0,
+        now: float = 0.0,
     ) -> bool:
         """Whether this rule applies to the request for ``key``, effect number ``number``.
 
-        ``written`` counts with ``Point.DURING`` only: bytes of the file that are on disk."""
+        ``written`` counts with ``Point.DURING`` only: bytes of the file that are on disk.  ``now``
+        in seconds, by any clock that only goes forward."""
         return (
             self.point is point
             and self.kind is kind
             and (point is not Point.DURING or self.after_bytes == written)
             and (not self.times or self.fired < self.times)
+            and not self.over(now)
             and (not self.key or self.key == key)
             and (not self.nth or self.nth == number)
         )
+
+    def over(self, now: float) -> bool:
+        """Whether the time for which it applies has passed."""
+        return bool(self.lasts and self.fired and now - self.since >= self.lasts)
 
     def to_json(self) -> dict[str, Any]:
         """The rule as a plain mapping."""
@@ -106,7 +122,7 @@ class Rule:
 
 
 ENUMS = ("point", "do", "kind")
-NUMBERS = ("nth", "times", "status", "retry_after", "delay", "after_bytes")
+NUMBERS = ("nth", "times", "status", "retry_after", "delay", "after_bytes", "lasts")
 
 
 def first_match(
@@ -116,10 +132,12 @@ def first_match(
     number: int,
     kind: Kind = Kind.CHARGE,
     written: int = 0,
+    now: float = 0.0,
 ) -> Rule | None:
     """The first rule that applies, counted as fired; ``None`` where none does."""
     for rule in rules:
-        if rule.matches(point, key, number, kind, written):
+        if rule.matches(point, key, number, kind, written, now):
+            rule.since = rule.since if rule.fired else now
             rule.fired += 1
             return rule
     return None

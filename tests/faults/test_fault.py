@@ -13,6 +13,7 @@ from labapp.faults import (
     charge_of,
     drop_reply,
     file_of,
+    freeze_child,
     kill_child,
     kill_worker,
     late,
@@ -20,6 +21,7 @@ from labapp.faults import (
     never_answer,
     nth_charge,
     open_charges,
+    outage,
     pause,
     stop,
 )
@@ -86,6 +88,28 @@ MISTAKES: dict[str, tuple[Callable[[], object], str, str]] = {
     "drop_reply without a moment": (drop_reply, "drop_reply needs a moment", "charge_of"),
     "answer without a moment": (lambda: answer(500), "answer needs a moment", "charge_of"),
     "never_answer without a moment": (never_answer, "never_answer needs a moment", ""),
+    "freeze_child without a moment": (freeze_child, "freeze_child needs a moment", "charge_of"),
+    "freeze_child with two": (
+        lambda: freeze_child(after=ORDER_3, before=ORDER_4),
+        "freeze_child strikes one charge",
+        "exactly one",
+    ),
+    "an outage of no time": (
+        lambda: outage(seconds=0),
+        "an outage cannot last 0 seconds",
+        "outage(seconds=5)",
+    ),
+    "an outage that nobody waits for": (
+        lambda: outage(seconds=3600),
+        "an outage cannot last 3600 seconds",
+        "at most 60",
+    ),
+    "an outage with 200": (lambda: outage(status=200), "200 is no error status", "400 to 599"),
+    "an answer minus once": (
+        lambda: answer(503, after=ORDER_3, times=-1),
+        "nothing is done -1 times",
+        "times=0 for every time",
+    ),
     "answer 200": (lambda: answer(200, after=ORDER_3), "200 is no error status", "400 to 599"),
     "a mail of no order": (lambda: mail_of(""), "'' is no order", 'mail_of("order-3")'),
     "a file of a number": (

@@ -86,3 +86,18 @@ def test_pieces_are_the_chunk_cut_at_each_stop_in_it(
     ends = {written + sum(map(len, found[: n + 1])) for n in range(len(found))}
     inside = {stop for stop in at if written < stop <= written + len(chunk)}
     assert ends == inside | {written + len(chunk)}
+
+
+@given(
+    st.floats(0.1, 60),
+    st.lists(st.floats(0, 100), min_size=1, max_size=20).map(sorted),
+    st.floats(0, 1e6),
+)
+def test_a_rule_that_lasts_applies_from_its_first_request_on_and_no_longer(
+    lasts: float, times: list[float], epoch: float
+) -> None:
+    rule = Rule(Point.BEFORE, Do.ANSWER, times=0, status=503, lasts=lasts)
+    first = epoch + times[0]
+    for at in (epoch + time for time in times):
+        found = first_match([rule], Point.BEFORE, "order-1", 1, now=at)
+        assert (found is rule) == (at - first < lasts)
