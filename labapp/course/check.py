@@ -23,6 +23,7 @@ from labapp.course.stage import Outcome, Progress, Stage, Trial, try_in_turn
 from labapp.course.stages import STAGES, stage_named
 from labapp.errors import LabError
 from labapp.lab.conductor import conduct
+from labapp.lab.matrix import Sessions
 from labapp.lab.publisher import Module
 from labapp.lab.run import Plan
 from labapp.lab.session import Session
@@ -31,8 +32,6 @@ from labapp.stack.state import find_stack
 ANSWERS_VARIABLE = "LAB_ANSWERS"
 """Whose answers are checked where nobody says: ``exercises`` (default), ``solutions``, a folder."""
 
-AT_ONCE = 3
-"""Trials that run at a time where they mostly wait."""
 PASSED, NOT_YET, COULD_NOT_RUN = 0, 1, 2
 """Exit statuses of ``lab check``."""
 
@@ -100,11 +99,24 @@ def note(report: Report) -> None:
 def run_trials(
     session: Session, stage: Stage, module: Module, progress: Progress, *, drawing: bool = False
 ) -> dict[str, Outcome]:
-    """The outcome of each trial; an answer that fails without any fault gets no others."""
+    """The outcome of each trial; an answer that fails without any fault gets no others.
+
+    Where several run at a time, each has a session of its own; it shows the same as alone."""
     trials = [trial for trial in stage.trials if isinstance(trial, Trial)]
-    return try_in_turn(
-        trials, lambda trial: run_trial(session, stage, module, trial, drawing=drawing), progress
-    )
+
+    def tried(own: Session, trial: Trial) -> Outcome:
+        return run_trial(own, stage, module, trial, drawing=drawing)
+
+    if stage.at_once == 1:
+        return try_in_turn(trials, lambda trial: tried(session, trial), progress)
+    with Sessions(session.stack, stage.at_once) as sessions:
+
+        def in_order() -> Iterator[Outcome]:
+            yield tried(session, trials[0])  # alone: an answer that fails here gets no others
+            yield from sessions.each(tried, trials[1:])
+
+        outcomes = in_order()
+        return try_in_turn(trials, lambda _: next(outcomes), progress)
 
 
 def run_trial(
@@ -138,7 +150,7 @@ def run_trial(
         states={key: run.states.get(key, "") for key in trial.must_say()},
         letters=tuple(letter.key for letter in run.letters),
         tries=by_key((attempt.key, attempt.at) for attempt in run.history.of(Attempt)),
-        waits=by_key((mark.key, mark.wait) for mark in run.history.of(Mark) if mark.wait),
+        waits=waits_of(run.history.of(Mark)),
         timeline=run.timeline if drawing else None,
     )
 
@@ -151,23 +163,10 @@ def by_key(found: Iterable[tuple[str, float]]) -> dict[str, tuple[float, ...]]:
     return sorted_out
 
 
-def run_side_by_side(
-    session: Session, stage: Stage, module: Module, progress: Progress
-) -> dict[str, Outcome]:
-    """The same as `run_trials` for a stage whose trials mostly wait: some at a time.
-
-    Each has a session of its own; what it shows is the same as alone."""
-    from labapp.lab.matrix import Sessions
-
-    trials = [trial for trial in stage.trials if isinstance(trial, Trial)]
-
-    def tried(sessions: Sessions) -> Iterator[Outcome]:
-        yield run_trial(session, stage, module, trials[0])  # alone: without it there are no others
-        yield from sessions.each(lambda own, trial: run_trial(own, stage, module, trial), trials[1:])
-
-    with Sessions(session.stack, AT_ONCE) as sessions:
-        outcomes = tried(sessions)
-        return try_in_turn(trials, lambda _: next(outcomes), progress)
+def waits_of(marks: Iterable[Mark]) -> dict[str, tuple[float, ...]]:
+    """For how many seconds each message of a key was to wait that was sent after the first one."""
+    sent = by_key((mark.key, mark.wait) for mark in marks if mark.step == "queued")
+    return {key: waits[1:] for key, waits in sent.items() if waits[1:]}
 
 
 @contextmanager

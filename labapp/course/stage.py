@@ -263,6 +263,7 @@ class Stage:
         headings: of the report's first two columns: the trial, and whether it was passed.
         columns: what a report shows of each trial beside that.
         examine: how an answer is tried, where it is not one run under each fault.
+        at_once: how many trials run at a time; more than one where most of their time they wait.
     """
 
     number: str
@@ -275,6 +276,7 @@ class Stage:
     headings: tuple[str, str] = ("fault", "survived")
     columns: Sequence[str] = KINDS
     examine: Examine | None = None
+    at_once: int = 1
 
     @property
     def folder(self) -> str:

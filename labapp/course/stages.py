@@ -8,11 +8,13 @@ from labapp.course.stage_01 import FIRST_QUEUE
 from labapp.course.stage_02 import CRASH
 from labapp.course.stage_03 import DUPLICATES
 from labapp.course.stage_04 import IDEMPOTENCY
+from labapp.course.stage_05 import RETRIES
 
 START_HERE = Stage("00", "start_here")
 
 STAGES = {
-    stage.number: stage for stage in (START_HERE, FIRST_QUEUE, CRASH, DUPLICATES, IDEMPOTENCY)
+    stage.number: stage
+    for stage in (START_HERE, FIRST_QUEUE, CRASH, DUPLICATES, IDEMPOTENCY, RETRIES)
 }
 
 
