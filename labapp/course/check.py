@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from labapp.checker.history import Attempt, Mark, Restored, Result
+from labapp.checker.history import Attempt, Mark, Restored, Result, Sent
 from labapp.course.files import require_files
 from labapp.course.naming import no_exercise
 from labapp.course.places import project_root
@@ -25,7 +25,7 @@ from labapp.errors import LabError
 from labapp.lab.conductor import conduct
 from labapp.lab.matrix import Sessions
 from labapp.lab.publisher import Module
-from labapp.lab.run import Plan
+from labapp.lab.run import Plan, Run
 from labapp.lab.session import Session
 from labapp.stack.state import find_stack
 
@@ -148,11 +148,17 @@ def run_trial(
         given_back,
         raised=raised,
         states={key: run.states.get(key, "") for key in trial.must_say()},
-        letters=tuple(letter.key for letter in run.letters),
+        letters=letters_of(run),
         tries=by_key((attempt.key, attempt.at) for attempt in run.history.of(Attempt)),
         waits=waits_of(run.history.of(Mark)),
         timeline=run.timeline if drawing else None,
     )
+
+
+def letters_of(run: Run) -> tuple[str, ...]:
+    """Whose the dead letters are: the business key of the task sent, or what an entry goes by."""
+    keys = {sent.task_id: sent.key.rpartition(" of ")[2] for sent in run.history.of(Sent)}
+    return tuple(keys.get(letter.id, letter.key) for letter in run.letters)
 
 
 def by_key(found: Iterable[tuple[str, float]]) -> dict[str, tuple[float, ...]]:

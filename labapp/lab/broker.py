@@ -25,6 +25,8 @@ POLL = 0.005
 """Seconds between two looks at the broker."""
 REPLIES = ".reply.celery.pidbox"
 """Ending of the lists in which answers to ``inspect`` wait; they hold no tasks."""
+DEAD_LETTERS = "dead_letters"
+"""Where a shop puts aside what has failed (``labapp.lab.dead_letters``); a list there is no queue."""
 RESULT = "celery-task-meta-"
 """Prefix of a result's key (celery/backends/base.py)."""
 AGE = """
@@ -150,9 +152,9 @@ class Broker:
         return dict(zip(lists, lengths, strict=True)), tuple(unacked.values())
 
     def _lists(self) -> list[str]:
-        """The lists that are queues: every one but those of replies to ``inspect``."""
+        """The lists that are queues: not those of replies to ``inspect``, nor dead letters."""
         found = self.redis.scan_iter(_type="list", count=1000)
-        return sorted(key for key in found if not key.endswith(REPLIES))
+        return sorted(k for k in found if not k.endswith(REPLIES) and k != DEAD_LETTERS)
 
     @answering
     def results(self, task_ids: Iterable[str]) -> dict[str, dict[str, Any]]:

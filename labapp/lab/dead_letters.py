@@ -19,11 +19,11 @@ from functools import cache
 from typing import Any
 
 from labapp.errors import LabError
-from labapp.lab.broker import Broker, answering
+from labapp.lab.broker import DEAD_LETTERS, Broker, answering
 from labapp.views.keys import one_line
 from labapp.views.tables import NONE, Table
 
-KEY = "dead_letters"
+KEY = DEAD_LETTERS
 QUEUE = "celery"
 """Where a message goes whose letter names no queue: Celery's default."""
 FIELDS = {"id": str, "task": str, "args": list, "kwargs": dict, "error": str}

@@ -1,0 +1,127 @@
+"""The shop's background work: charge a customer's card and book it, once per order.
+
+The belief: the broker keeps dead letters if it is told where.  ``task_default_dead_letter_queue`` is
+no setting of Celery's, and the transport option of kombu is for messages without a route: a task
+that has failed is acknowledged, and its message is gone.
+"""
+
+import os
+import random
+
+import httpx
+from celery import Celery
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    NullPool,
+    String,
+    Table,
+    create_engine,
+    insert,
+    select,
+)
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+app = Celery(
+    "shop",
+    broker="redis://localhost:6379/0",
+    backend="redis://localhost:6379/0",
+)
+LONGEST_COUNTDOWN = 90 * 60  # seconds; nothing is sent further ahead
+LONGEST_CHARGE = 120 * 60
+RESERVE = 15 * 60
+VISIBILITY_TIMEOUT = LONGEST_COUNTDOWN + LONGEST_CHARGE + RESERVE
+
+app.conf.update(
+    task_acks_late=True,
+    task_retry_on_worker_lost=True,
+    broker_transport_options={
+        "visibility_timeout": VISIBILITY_TIMEOUT,
+        "deadletter_queue": "dead_letters",
+    },
+    task_default_dead_letter_queue="dead_letters",
+    worker_prefetch_multiplier=1,
+)
+
+PARTNER = os.environ.get("PARTNER_URL", "http://localhost:8000/live")
+DATABASE = os.environ.get("SHOP_DATABASE_URL", "sqlite:///shop.db")
+
+PARTNER_SECONDS = 2  # it answers within one, or not at all
+LONGEST_WAIT = 4  # seconds between two attempts, if the partner asks for no more
+NOT_NOW = (408, 429, 500, 502, 503, 504)
+
+# No pool: a connection must not be shared with the processes that a worker forks.
+engine = create_engine(DATABASE, poolclass=NullPool)
+metadata = MetaData()
+bookings = Table(
+    "bookings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("order_id", String, nullable=False, unique=True),
+    Column("customer", String, nullable=False),
+    Column("amount", Integer, nullable=False),
+)
+
+
+class NotNow(Exception):
+    """The partner refuses for the moment."""
+
+    def __init__(self, status: int, seconds: float) -> None:
+        super().__init__(status, seconds)
+        self.seconds = seconds  # that it asks us to wait
+
+
+def migrate() -> None:
+    """Make the tables; called once, before the first order is sent."""
+    metadata.create_all(engine)
+
+
+@app.task(bind=True, max_retries=5, default_retry_delay=1, soft_time_limit=4, time_limit=5)
+def charge(self, order: str, customer: str, amount: int) -> str:
+    """Ask the payment partner to charge this order, then book it."""
+    try:
+        status = pay(order)
+        book(order, customer, amount)
+    except (NotNow, httpx.TransportError, OperationalError) as error:
+        raise self.retry(exc=error, countdown=pause(self.request.retries, error))
+    return status
+
+
+def pay(order: str) -> str:
+    """One request to the partner; raises NotNow where another one may end otherwise."""
+    answer = httpx.post(
+        f"{PARTNER}/charges",
+        json={"order": order},
+        headers={"Idempotency-Key": order},
+        timeout=PARTNER_SECONDS,
+    )
+    if answer.status_code in NOT_NOW:
+        raise NotNow(answer.status_code, float(answer.headers.get("Retry-After", 0)))
+    answer.raise_for_status()
+    return answer.json()["status"]
+
+
+def pause(retries: int, error: Exception) -> float:
+    """Seconds until the next attempt: more each time, and not the same for two orders."""
+    backoff = min(2**retries, LONGEST_WAIT)
+    asked_for = error.seconds if isinstance(error, NotNow) else 0
+    return asked_for + random.uniform(backoff / 2, backoff)
+
+
+def book(order: str, customer: str, amount: int) -> None:
+    """Write the order's row, if it is not there yet."""
+    try:
+        with engine.begin() as connection:
+            row = insert(bookings).values(order_id=order, customer=customer, amount=amount)
+            connection.execute(row)
+    except IntegrityError:
+        if not is_booked(order):  # it is another constraint that has refused the row
+            raise
+
+
+def is_booked(order: str) -> bool:
+    """Whether the order has its row."""
+    with engine.connect() as connection:
+        found = connection.execute(select(bookings).where(bookings.c.order_id == order))
+        return found.first() is not None
