@@ -21,6 +21,7 @@ from labapp.faults import (
     never_answer,
     outage,
 )
+from labapp.world.kinds import Kind
 
 CALM = "no fault"
 TWICE = "refused twice"
@@ -104,8 +105,9 @@ def spread(seen: Outcome) -> bool:
 
 def trial(name: str, fault: Fault | None, count: int = 4, **further: object) -> Trial:
     """A trial of this stage: exactly once, in so many seconds."""
-    told = {"exactly_once": True, "work": work(count), "deadline": SECONDS, "horizon": SECONDS}
-    return Trial(name, fault, **{**told, **further})  # type: ignore[arg-type]
+    told = {"exactly_once": True, "succeed": True, "expect": (Kind.CHARGE, Kind.BOOKING)}
+    time = {"deadline": SECONDS, "horizon": SECONDS}
+    return Trial(name, fault, work=work(count), **{**told, **time, **further})  # type: ignore[arg-type]
 
 
 ONE = charge_of(STRUCK)
