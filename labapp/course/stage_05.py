@@ -368,8 +368,8 @@ DIAGNOSES = (
     Diagnosis(
         "charges-again",
         any_duplicate,
-        "After a fault, an order was charged or booked twice. More tries are more chances to do so; "
-        "that each of them is harmless was solved in stage 04.",
+        "After a fault, an order was charged or booked twice. More tries give more chances to do "
+        "so; that each of them is harmless was solved in stage 04.",
         "what is the same in each attempt at one order, and sent to the partner?",
     ),
 )

@@ -24,7 +24,7 @@ class Action(StrEnum):
     KILL_CHILD = "kill child"
     """SIGKILL the pool process that made the request."""
     FREEZE_CHILD = "freeze child"
-    """SIGSTOP the pool process that made the request: it does nothing any more, and does not end."""
+    """SIGSTOP the pool process that made the request: it does nothing more, and does not end."""
     KILL_WORKER = "kill worker"
     """SIGKILL the whole worker."""
     KILL_FETCHING = "kill worker as it fetches"
@@ -581,7 +581,9 @@ def an_error(status: int) -> None:
 def whole_number(times: int) -> None:
     """Raises LabError where a thing cannot be done so many times."""
     if not isinstance(times, int) or times < 0:
-        raise LabError(f"nothing is done {times!r} times", hint="times=2, or times=0 for every time")
+        raise LabError(
+            f"nothing is done {times!r} times", hint="times=2, or times=0 for every time"
+        )
 
 
 def for_mail(status: int, retry_after: int) -> None:

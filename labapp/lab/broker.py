@@ -26,7 +26,8 @@ POLL = 0.005
 REPLIES = ".reply.celery.pidbox"
 """Ending of the lists in which answers to ``inspect`` wait; they hold no tasks."""
 DEAD_LETTERS = "dead_letters"
-"""Where a shop puts aside what has failed (``labapp.lab.dead_letters``); a list there is no queue."""
+"""Where a shop puts aside what has failed (``labapp.lab.dead_letters``): a list there is no
+queue."""
 RESULT = "celery-task-meta-"
 """Prefix of a result's key (celery/backends/base.py)."""
 AGE = """

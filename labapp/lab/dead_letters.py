@@ -14,7 +14,8 @@ import base64
 import json
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace as changed
+from dataclasses import dataclass
+from dataclasses import replace as changed
 from functools import cache
 from typing import Any
 
@@ -110,18 +111,8 @@ def letter(name: str, raw: str) -> Letter:
         told = json.loads(raw)
     except (ValueError, RecursionError):
         return Letter(name, raw, problem="it is no JSON")
-    if not isinstance(told, dict):
-        return Letter(name, raw, problem="it is no JSON object")
-    if missing := [field for field in FIELDS if field not in told]:
-        return Letter(name, raw, problem=f"it has no {missing[0]!r}")
-    for field, kind in FIELDS.items():
-        if not isinstance(told[field], kind):
-            return Letter(name, raw, problem=f"its {field!r} is not {TYPES[kind]}")
-    queue = told.get("queue", QUEUE)
-    if not isinstance(queue, str) or not queue:
-        return Letter(name, raw, problem="its 'queue' is not a text")
-    if not told["id"] or not told["task"]:
-        return Letter(name, raw, problem="its 'id' or its 'task' is empty")
+    if problem := problem_of(told):
+        return Letter(name, raw, problem=problem)
     return Letter(
         name,
         raw,
@@ -130,8 +121,22 @@ def letter(name: str, raw: str) -> Letter:
         args=tuple(told["args"]),
         kwargs=told["kwargs"],
         error=told["error"],
-        queue=queue,
+        queue=told.get("queue", QUEUE),
     )
+
+
+def problem_of(told: Any) -> str:
+    """Why this is no letter; "" where it is one."""
+    if not isinstance(told, dict):
+        return "it is no JSON object"
+    if missing := [field for field in FIELDS if field not in told]:
+        return f"it has no {missing[0]!r}"
+    whole = {"queue": QUEUE, **told}
+    for field, kind in {**FIELDS, "queue": str}.items():
+        if not isinstance(whole[field], kind):
+            return f"its {field!r} is not {TYPES[kind]}"
+    empty = [field for field in ("id", "task", "queue") if not whole[field]]
+    return f"its {empty[0]!r} is empty" if empty else ""
 
 
 @answering
@@ -144,11 +149,12 @@ def read_letters(broker: Broker) -> list[Letter]:
     """
     kind = str(broker.redis.type(KEY))
     if kind == "hash":
-        found = [letter(name, raw) for name, raw in broker.redis.hgetall(KEY).items()]
+        entries = broker.redis.hgetall(KEY).items()
+        found = [letter(str(name), str(raw)) for name, raw in entries]
         return sorted(found, key=lambda one: (natural(one.key), one.name))
     if kind == "list":
-        entries = enumerate(broker.redis.lrange(KEY, 0, -1), start=1)
-        return [named_by_id(letter(f"#{place}", raw)) for place, raw in entries]
+        listed = enumerate(broker.redis.lrange(KEY, 0, -1), start=1)
+        return [named_by_id(letter(f"#{place}", str(raw))) for place, raw in listed]
     if kind == "none":
         return []
     raise LabError(

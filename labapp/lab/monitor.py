@@ -52,8 +52,8 @@ class Seen:
     """One step of one message; ``at`` in seconds since the epoch, by the broker's clock.
 
     ``client``: address of the connection that asked for it.  Of a message that went into a queue
-    also ``tag``, its delivery tag, ``again``, whether its header says ``redelivered``, and ``wait``,
-    seconds until it may run, as its header ``eta`` says; 0 for none."""
+    also ``tag``, its delivery tag, ``again``, whether its header says ``redelivered``, and
+    ``wait``, seconds until it may run, as its header ``eta`` says; 0 for none."""
 
     at: float
     task_id: str

@@ -78,7 +78,7 @@ class Lab:
     def __init__(self) -> None:
         self._session: Session | None = None
         self.broker = BrokerView(self)
-        self.dead_letters = DeadLetters(lambda: self.session.broker, lambda: self.session.tasks())
+        self.dead_letters = DeadLetters(lambda: self.session.broker, self._known_tasks)
         self.session  # noqa: B018  find out now whether there is a stack
 
     @property
@@ -97,6 +97,10 @@ class Lab:
             os.environ.update(stack.live_environment())
             os.environ[VARIABLE] = self._session.database.url
         return self._session
+
+    def _known_tasks(self) -> set[str] | None:
+        """Tasks of the modules that the session of now has sent from; None for none yet."""
+        return self.session.tasks()
 
     def worker(
         self,

@@ -140,7 +140,7 @@ class Node:
         return web.json_response({"clients": clients})
 
     async def post_verb(self, request: web.Request) -> web.StreamResponse:
-        """``POST /workers/NAME/VERB``: kill_child, freeze_child, pause, resume, clients, signal, …"""
+        """``POST /workers/NAME/VERB``: kill_child, freeze_child, pause, resume, signal, …"""
         worker = self._named(request)
         body = await json_object(request)
         verbs = {

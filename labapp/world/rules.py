@@ -54,7 +54,7 @@ class Rule:
         delay: seconds before the answer.
         kind: kind of effect.
         after_bytes: with ``Point.DURING``: bytes of the file that are written when it applies.
-        lasts: seconds for which it applies, from the first request on; 0 for as long as it is armed.
+        lasts: seconds for which it applies, from the first request on; 0 while it is armed.
         fired: how often the rule has applied.
         since: when it first did, in seconds by the clock of whoever asks.
     """

@@ -94,7 +94,8 @@ with app.connection_for_write() as connection:
     dead.declare()
     worker = subprocess.Popen(started, cwd="/tmp")
     try:
-        sent = [task.delay(f"order-{n}") for n, task in enumerate((acknowledged, refused, rejected))]
+        tasks = (acknowledged, refused, rejected)
+        sent = [task.delay(f"order-{n}") for n, task in enumerate(tasks)]
         states = []
         for one in sent:
             one.get(timeout=90, propagate=False)

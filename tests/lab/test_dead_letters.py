@@ -92,7 +92,7 @@ def test_a_letter_is_read_as_it_was_written(
         ({"args": "('order-1',)"}, "its 'args' is not a list"),
         ({"kwargs": []}, "its 'kwargs' is not an object"),
         ({"queue": 3}, "its 'queue' is not a text"),
-        ({"task": ""}, "its 'id' or its 'task' is empty"),
+        ({"task": ""}, "its 'task' is empty"),
     ],
 )
 def test_a_field_of_another_type_is_named(changed: dict[str, Any], problem: str) -> None:

@@ -54,9 +54,9 @@ bookings = Table(
     Column("amount", Integer, nullable=False),
 )
 
-# TODO: try again what may be different in a moment, and nothing else: a bounded number of times, and
-#       not all at once.  Let no attempt hang.  Put aside what has failed for good, once, whatever it
-#       died of.
+# TODO: try again what may be different in a moment, and nothing else: a bounded number of times,
+#       and not all at once.  Let no attempt hang.  Put aside what has failed for good, once,
+#       whatever it died of.
 
 
 def migrate() -> None:

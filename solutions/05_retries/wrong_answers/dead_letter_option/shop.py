@@ -1,8 +1,8 @@
 """The shop's background work: charge a customer's card and book it, once per order.
 
-The belief: the broker keeps dead letters if it is told where.  ``task_default_dead_letter_queue`` is
-no setting of Celery's, and the transport option of kombu is for messages without a route: a task
-that has failed is acknowledged, and its message is gone.
+The belief: the broker keeps dead letters if it is told where.  ``task_default_dead_letter_queue``
+is no setting of Celery's, and the transport option of kombu is for messages without a route: a
+task that has failed is acknowledged, and its message is gone.
 """
 
 import os
@@ -84,7 +84,7 @@ def charge(self, order: str, customer: str, amount: int) -> str:
         status = pay(order)
         book(order, customer, amount)
     except (NotNow, httpx.TransportError, OperationalError) as error:
-        raise self.retry(exc=error, countdown=pause(self.request.retries, error))
+        raise self.retry(exc=error, countdown=pause(self.request.retries, error)) from error
     return status
 
 
@@ -106,7 +106,7 @@ def pause(retries: int, error: Exception) -> float:
     """Seconds until the next attempt: more each time, and not the same for two orders."""
     backoff = min(2**retries, LONGEST_WAIT)
     asked_for = error.seconds if isinstance(error, NotNow) else 0
-    return asked_for + random.uniform(backoff / 2, backoff)
+    return asked_for + random.uniform(backoff / 2, backoff)  # noqa: S311  no secret
 
 
 def book(order: str, customer: str, amount: int) -> None:

@@ -78,7 +78,7 @@ def charge(self, order: str, customer: str, amount: int) -> str:
         status = pay(order)
         book(order, customer, amount)
     except (NotNow, httpx.TransportError, OperationalError) as error:
-        raise self.retry(exc=error, countdown=pause(self.request.retries))
+        raise self.retry(exc=error, countdown=pause(self.request.retries)) from error
     return status
 
 
@@ -99,7 +99,7 @@ def pay(order: str) -> str:
 def pause(retries: int) -> float:
     """Seconds until the next attempt: more each time, and not the same for two orders."""
     backoff = min(2**retries, LONGEST_WAIT)
-    return random.uniform(backoff / 2, backoff)
+    return random.uniform(backoff / 2, backoff)  # noqa: S311  no secret
 
 
 def book(order: str, customer: str, amount: int) -> None:

@@ -1,8 +1,8 @@
 """The shop's background work: charge a customer's card and book it, once per order.
 
 The belief: the signal comes once for each failure, so a letter can be put at the end of a list.
-After a hard time limit it comes twice: from the pool that gave up the task, and from the handler of
-its timeout.
+After a hard time limit it comes twice: from the pool that gave up the task, and from the handler
+of its timeout.
 """
 
 import json
@@ -83,7 +83,7 @@ def charge(self, order: str, customer: str, amount: int) -> str:
         status = pay(order)
         book(order, customer, amount)
     except (NotNow, httpx.TransportError, OperationalError) as error:
-        raise self.retry(exc=error, countdown=pause(self.request.retries, error))
+        raise self.retry(exc=error, countdown=pause(self.request.retries, error)) from error
     return status
 
 
@@ -105,7 +105,7 @@ def pause(retries: int, error: Exception) -> float:
     """Seconds until the next attempt: more each time, and not the same for two orders."""
     backoff = min(2**retries, LONGEST_WAIT)
     asked_for = error.seconds if isinstance(error, NotNow) else 0
-    return asked_for + random.uniform(backoff / 2, backoff)
+    return asked_for + random.uniform(backoff / 2, backoff)  # noqa: S311  no secret
 
 
 def book(order: str, customer: str, amount: int) -> None:

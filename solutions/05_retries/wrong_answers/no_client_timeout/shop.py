@@ -1,7 +1,7 @@
 """The shop's background work: charge a customer's card and book it, once per order.
 
-The belief: Celery's time limits end every wait.  They end the attempt, and with it the order: what a
-timeout of the client would have made another attempt is given up.
+The belief: Celery's time limits end every wait.  They end the attempt, and with it the order: what
+a timeout of the client would have made another attempt is given up.
 """
 
 import json
@@ -81,7 +81,7 @@ def charge(self, order: str, customer: str, amount: int) -> str:
         status = pay(order)
         book(order, customer, amount)
     except (NotNow, httpx.TransportError, OperationalError) as error:
-        raise self.retry(exc=error, countdown=pause(self.request.retries, error))
+        raise self.retry(exc=error, countdown=pause(self.request.retries, error)) from error
     return status
 
 
@@ -91,7 +91,7 @@ def pay(order: str) -> str:
         f"{PARTNER}/charges",
         json={"order": order},
         headers={"Idempotency-Key": order},
-        timeout=None,
+        timeout=None,  # noqa: S113  the mistake
     )
     if answer.status_code in NOT_NOW:
         raise NotNow(answer.status_code, float(answer.headers.get("Retry-After", 0)))
@@ -103,7 +103,7 @@ def pause(retries: int, error: Exception) -> float:
     """Seconds until the next attempt: more each time, and not the same for two orders."""
     backoff = min(2**retries, LONGEST_WAIT)
     asked_for = error.seconds if isinstance(error, NotNow) else 0
-    return asked_for + random.uniform(backoff / 2, backoff)
+    return asked_for + random.uniform(backoff / 2, backoff)  # noqa: S311  no secret
 
 
 def book(order: str, customer: str, amount: int) -> None:

@@ -1,7 +1,7 @@
 """The shop's background work: charge a customer's card and book it, once per order.
 
-The belief: exponential backoff spreads the retries.  It spreads those of one order.  Orders that were
-refused together wait equally long, each time, and come back together.
+The belief: exponential backoff spreads the retries.  It spreads those of one order.  Orders that
+were refused together wait equally long, each time, and come back together.
 """
 
 import json
@@ -81,7 +81,7 @@ def charge(self, order: str, customer: str, amount: int) -> str:
         status = pay(order)
         book(order, customer, amount)
     except (NotNow, httpx.TransportError, OperationalError) as error:
-        raise self.retry(exc=error, countdown=pause(self.request.retries, error))
+        raise self.retry(exc=error, countdown=pause(self.request.retries, error)) from error
     return status
 
 

@@ -1,7 +1,7 @@
 """The shop's background work: charge a customer's card and book it, once per order.
 
-The belief: ``on_failure`` is called whenever a task has failed.  Where its process has died there is
-nobody left to call it; the main process marks the failure, and sends the signal alone.
+The belief: ``on_failure`` is called whenever a task has failed.  Where its process has died there
+is nobody left to call it; the main process marks the failure, and sends the signal alone.
 """
 
 import json
@@ -102,7 +102,7 @@ def charge(self, order: str, customer: str, amount: int) -> str:
         status = pay(order)
         book(order, customer, amount)
     except (NotNow, httpx.TransportError, OperationalError) as error:
-        raise self.retry(exc=error, countdown=pause(self.request.retries, error))
+        raise self.retry(exc=error, countdown=pause(self.request.retries, error)) from error
     return status
 
 
@@ -124,7 +124,7 @@ def pause(retries: int, error: Exception) -> float:
     """Seconds until the next attempt: more each time, and not the same for two orders."""
     backoff = min(2**retries, LONGEST_WAIT)
     asked_for = error.seconds if isinstance(error, NotNow) else 0
-    return asked_for + random.uniform(backoff / 2, backoff)
+    return asked_for + random.uniform(backoff / 2, backoff)  # noqa: S311  no secret
 
 
 def book(order: str, customer: str, amount: int) -> None:

@@ -1,7 +1,8 @@
 """The shop's background work: charge a customer's card and book it, once per order.
 
-The belief: what a task's decorator takes, the app's settings take as well, with ``task_`` before it.
-Celery has no setting of these names and says nothing about it: the delay is 180 seconds, as ever.
+The belief: what a task's decorator takes, the app's settings take as well, with ``task_`` before
+it.  Celery has no setting of these names and says nothing about it: the delay is 180 seconds, as
+ever.
 """
 
 import json
@@ -82,7 +83,7 @@ def charge(self, order: str, customer: str, amount: int) -> str:
         status = pay(order)
         book(order, customer, amount)
     except (NotNow, httpx.TransportError, OperationalError) as error:
-        raise self.retry(exc=error)
+        raise self.retry(exc=error) from error
     return status
 
 

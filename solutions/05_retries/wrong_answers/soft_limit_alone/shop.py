@@ -1,7 +1,7 @@
 """The shop's background work: charge a customer's card and book it, once per order.
 
-The belief: the soft limit is the kind one, and kind is enough.  It is an exception that the process
-raises in itself; one that hangs where no Python code is asked raises none.
+The belief: the soft limit is the kind one, and kind is enough.  It is an exception that the
+process raises in itself; one that hangs where no Python code is asked raises none.
 """
 
 import json
@@ -82,7 +82,7 @@ def charge(self, order: str, customer: str, amount: int) -> str:
         status = pay(order)
         book(order, customer, amount)
     except (NotNow, httpx.TransportError, OperationalError) as error:
-        raise self.retry(exc=error, countdown=pause(self.request.retries, error))
+        raise self.retry(exc=error, countdown=pause(self.request.retries, error)) from error
     return status
 
 
@@ -104,7 +104,7 @@ def pause(retries: int, error: Exception) -> float:
     """Seconds until the next attempt: more each time, and not the same for two orders."""
     backoff = min(2**retries, LONGEST_WAIT)
     asked_for = error.seconds if isinstance(error, NotNow) else 0
-    return asked_for + random.uniform(backoff / 2, backoff)
+    return asked_for + random.uniform(backoff / 2, backoff)  # noqa: S311  no secret
 
 
 def book(order: str, customer: str, amount: int) -> None:

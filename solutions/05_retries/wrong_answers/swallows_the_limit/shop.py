@@ -1,8 +1,8 @@
 """The shop's background work: charge a customer's card and book it, once per order.
 
-The belief: whatever goes wrong on the way to the partner is the partner's trouble and no failure of
-ours; the soft time limit bounds the wait.  It does, by an exception, and that is caught here with
-the others.
+The belief: whatever goes wrong on the way to the partner is the partner's trouble and no failure
+of ours; the soft time limit bounds the wait.  It does, by an exception, and that is caught here
+with the others.
 """
 
 import json
@@ -81,7 +81,7 @@ def charge(self, order: str, customer: str, amount: int) -> str:
     try:
         status = pay(order)
     except NotNow as error:
-        raise self.retry(exc=error, countdown=pause(self.request.retries, error))
+        raise self.retry(exc=error, countdown=pause(self.request.retries, error)) from error
     except httpx.HTTPStatusError:
         raise  # declined
     except Exception:
@@ -96,7 +96,7 @@ def pay(order: str) -> str:
         f"{PARTNER}/charges",
         json={"order": order},
         headers={"Idempotency-Key": order},
-        timeout=None,
+        timeout=None,  # noqa: S113  the mistake
     )
     if answer.status_code in NOT_NOW:
         raise NotNow(answer.status_code, float(answer.headers.get("Retry-After", 0)))
@@ -108,7 +108,7 @@ def pause(retries: int, error: Exception) -> float:
     """Seconds until the next attempt: more each time, and not the same for two orders."""
     backoff = min(2**retries, LONGEST_WAIT)
     asked_for = error.seconds if isinstance(error, NotNow) else 0
-    return asked_for + random.uniform(backoff / 2, backoff)
+    return asked_for + random.uniform(backoff / 2, backoff)  # noqa: S311  no secret
 
 
 def book(order: str, customer: str, amount: int) -> None:
