@@ -67,7 +67,7 @@ ASIDE = replace(
 )
 FAILED = lost(STRUCK, "FAILURE: HTTPStatusError")
 GOOD = {
-    **{name: WELL for name in TRIALS},
+    **dict.fromkeys(TRIALS, WELL),
     **dict.fromkeys((DECLINED, FROZEN, POISON), ASIDE),
     BUSY: seen(WELL, 2, RETRY_AFTER + 0.5),
     FOREVER: seen(ASIDE, 6),
@@ -147,7 +147,7 @@ def test_an_order_put_aside_beside_the_one_that_must_be_is_not_good_enough() -> 
 
 @given(st.integers(0, 2**32))
 def test_a_jitter_of_half_of_each_wait_is_never_taken_for_lock_step(seed: int) -> None:
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311  a draw to repeat, not a secret
     waits = {f"order-{n}": (chance.uniform(0.5, 1),) for n in range(MANY)}
     assert not in_lock_step(replace(WELL, waits=waits))
 
@@ -155,7 +155,7 @@ def test_a_jitter_of_half_of_each_wait_is_never_taken_for_lock_step(seed: int) -
 @given(st.integers(0, 2**32), st.floats(0.2, 10))
 def test_equal_waits_are_lock_step_whatever_a_loaded_machine_adds(seed: int, wait: float) -> None:
     """At most a hundredth of a second lies between the count and the message, hundreds rarely."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311  a draw to repeat, not a secret
     noise = [chance.uniform(0, 0.01) + (0.2 if chance.random() < 0.1 else 0) for _ in range(MANY)]
     waits = {f"order-{n}": (wait - min(late, wait),) for n, late in enumerate(noise)}
     assert in_lock_step(replace(WELL, waits=waits))
