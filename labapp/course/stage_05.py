@@ -128,6 +128,7 @@ TRIALS = (
 )
 
 LESSON = "notebooks/05_retries.ipynb"
+APPENDIX = "notebooks/05a_limits_and_pools.ipynb"
 BRIEF = "exercises/05_retries/README.md"
 
 
@@ -221,7 +222,7 @@ DIAGNOSES = (
         lambda seen: bool(seen.of(DECLINED).lost("SUCCESS")),
         "The partner declined, and the result says SUCCESS. Somewhere an exception is caught and "
         "not raised again; for Celery a task that returns has done its work.",
-        f"{LESSON}, 'Transient or permanent': what does the task do with an error it cannot mend?",
+        f"{LESSON}, 'A bug is not transient': what does the task do with an error it cannot mend?",
     ),
     Diagnosis(
         "gives-up-in-silence",
@@ -236,7 +237,7 @@ DIAGNOSES = (
         "The partner never answered. The soft time limit ended the wait with an exception, and "
         "something caught that exception like any other and let the task go on to SUCCESS. "
         "SoftTimeLimitExceeded is an Exception.",
-        f"{LESSON}, 'What swallows a limit'",
+        f"{APPENDIX}, 'The soft limit'",
     ),
     # What is tried again, how often, when.
     Diagnosis(
@@ -244,22 +245,22 @@ DIAGNOSES = (
         lambda seen: seen.of(DECLINED).tried(STRUCK) > 1,
         "The partner declined with 402, and was asked again. The card does not get better by "
         "waiting: only what may be different in a moment is worth another try.",
-        f"{LESSON}, 'Transient or permanent'; which statuses are which?",
+        f"{LESSON}, 'The same class, another matter'; which statuses are which?",
     ),
     Diagnosis(
         "waits-too-long",
         waiting,
         "A retry is to come later than the half minute that an order may take. Where it waits "
-        "longer than the visibility timeout, it is even handed out again while it waits. Which "
-        "delay holds, and was the setting you meant one that exists?",
-        f"{LESSON}, 'A countdown that outlives the timeout'; `celery -A shop report`",
+        "longer than the visibility timeout, it is even handed out again while it waits. Look which "
+        "delay holds; a setting that does not exist is taken in silence.",
+        f"{APPENDIX}, 'A wait that outlives the visibility timeout'; `celery -A shop report`",
     ),
     Diagnosis(
         "never-tries-again",
         lambda seen: given_up(seen, TWICE) and seen.of(TWICE).tried(STRUCK) == 1,
         "The partner answered 503, 'not now', and the order was given up at once. A moment later "
         "it would have been charged.",
-        f"{LESSON}, 'Transient or permanent'",
+        f"{LESSON}, 'The same class, another matter'",
     ),
     Diagnosis(
         "no-bound",
@@ -273,7 +274,7 @@ DIAGNOSES = (
         lambda seen: bool(seen.of(SILENT).stuck()) or given_up(seen, SILENT),
         "The partner took the request and never answered, and nothing in the task ended the wait "
         "in time for another try. A time limit can kill the task, but then the order is given up.",
-        f"{LESSON}, 'A partner that never answers'",
+        f"{APPENDIX}, 'Hanging'",
     ),
     Diagnosis(
         "no-hard-limit",
@@ -281,7 +282,7 @@ DIAGNOSES = (
         "A process hung where no Python code is asked any more, and half a minute later it still "
         "hung. Neither the client's timeout nor the soft limit can reach it; only somebody outside "
         "of it can.",
-        f"{LESSON}, 'Soft and hard'",
+        f"{APPENDIX}, 'The hard limit'",
     ),
     # Where failures go.
     Diagnosis(
@@ -296,7 +297,7 @@ DIAGNOSES = (
         twice_aside,
         "An order was put aside twice. Celery tells of some failures twice (a hard time limit is "
         "one), and a message may be delivered twice; who puts aside has to know what is there.",
-        f"{LESSON}, 'Each once': which key makes the second letter the same as the first?",
+        f"{LESSON}, 'The signal that comes twice': which key makes the second letter the same as the first?",
     ),
     Diagnosis(
         "no-dead-letter",
@@ -304,21 +305,21 @@ DIAGNOSES = (
         "An order failed for good, and nothing is left of it but a result that expires. Celery on "
         "Redis keeps no dead letters, and no setting makes it: it takes any name for one, in "
         "silence.",
-        f"{LESSON}, 'Where failures go'",
+        f"{LESSON}, 'Where do failures go?'",
     ),
     Diagnosis(
         "misses-the-lost-worker",
         lambda seen: failed_unkept(seen, POISON),
         "An order that kills its process was given up, and not put aside. The process that would "
         "have called the hook is dead: the main process marks the failure, and calls another one.",
-        f"{LESSON}, 'A hook that dies with its process'",
+        f"{LESSON}, 'The hook that is not called'",
     ),
     Diagnosis(
         "misses-the-limit",
         lambda seen: failed_unkept(seen, FROZEN),
         "The hard limit ended a task, and its order was not put aside. No code of the task runs "
         "then, and no `except` of it: only the main process knows.",
-        f"{LESSON}, 'Soft and hard'",
+        f"{APPENDIX}, 'The hard limit'",
     ),
     Diagnosis(
         "misses-the-last-refusal",
@@ -340,7 +341,7 @@ DIAGNOSES = (
         lambda seen: too_early(seen.of(BUSY)),
         "The partner answered 429 and said after how many seconds it wants to be asked again, and "
         "it was asked before that. Partners that count requests lock such clients out.",
-        f"{LESSON}, 'Retry-After'",
+        f"{APPENDIX}, 'The partner knows best'",
     ),
     Diagnosis(
         "gives-up-too-early",
@@ -355,7 +356,7 @@ DIAGNOSES = (
         lambda seen: in_lock_step(seen.of(AWAY)),
         "The partner was away, and all orders came back after the same wait: in one burst, again "
         "and again. Whoever has just got up is knocked down by that.",
-        f"{LESSON}, 'The storm'",
+        f"{LESSON}, 'How long to wait'",
     ),
     # What stages 02 to 04 had solved.
     Diagnosis(
