@@ -251,8 +251,8 @@ DIAGNOSES = (
         "waits-too-long",
         waiting,
         "A retry is to come later than the half minute that an order may take. Where it waits "
-        "longer than the visibility timeout, it is even handed out again while it waits. Look which "
-        "delay holds; a setting that does not exist is taken in silence.",
+        "longer than the visibility timeout, it is even handed out again while it waits. Which "
+        "delay holds? A setting that does not exist is taken in silence.",
         f"{APPENDIX}, 'A wait that outlives the visibility timeout'; `celery -A shop report`",
     ),
     Diagnosis(
@@ -297,7 +297,7 @@ DIAGNOSES = (
         twice_aside,
         "An order was put aside twice. Celery tells of some failures twice (a hard time limit is "
         "one), and a message may be delivered twice; who puts aside has to know what is there.",
-        f"{LESSON}, 'The signal that comes twice': which key makes the second letter the same as the first?",
+        f"{LESSON}, 'The signal that comes twice': what makes the second letter the first one?",
     ),
     Diagnosis(
         "no-dead-letter",
