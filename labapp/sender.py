@@ -19,6 +19,8 @@ from typing import IO, Any
 
 MIGRATE = "migrate"
 """The function of a module that makes the shop's tables, and the request to call it."""
+OPTIONS = "look at what its @app.task(…) are given: an option has a value that Celery cannot use"
+"""Tasks are made when the app is finalized, where no line of the module stands in the traceback."""
 
 
 def main() -> None:
@@ -26,14 +28,16 @@ def main() -> None:
     requests = listen()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what the module prints must not look like an answer
-    own = os.getpid()
+    own, hint = os.getpid(), ""
     try:
         module = importlib.import_module(sys.argv[1])
         app = app_of(module)
+        hint = OPTIONS
+        app.finalize()
         app.conf.task_send_sent_event = True  # so that Flower also sees what no worker received
     except BaseException as error:  # whatever a learner's module raises, SystemExit included
         if os.getpid() == own:
-            say(answers, {"error": last_line(error), "hint": where(error)})
+            say(answers, {"error": last_line(error), "hint": where(error) or hint})
         return
     if os.getpid() != own:
         return  # the module forked: the copy must not answer as well
@@ -85,7 +89,6 @@ def app_of(module: Any) -> Any:
         app = find_app(module.__name__)
     except AttributeError:
         raise LookupError("there is no Celery app in it") from None
-    app.finalize()
     return app
 
 

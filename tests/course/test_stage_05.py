@@ -186,7 +186,11 @@ def test_a_function_as_backoff_is_told_in_one_line(lab_here: Stack, tmp_path: Pa
 
     done: subprocess.CompletedProcess[str] = lab("check", "05", "--answers", str(tmp_path))
 
-    refused(done, "shop.py does not import: TypeError: float() argument", "look at shop.py, line")
+    refused(
+        done,
+        "shop.py does not import: TypeError: float() argument",
+        "look at what its @app.task(…)",
+    )
 
 
 def test_replayed_work_comes_through_the_whole_crash_matrix_exactly_once(lab_here: Stack) -> None:
