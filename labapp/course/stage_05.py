@@ -222,7 +222,7 @@ DIAGNOSES = (
         lambda seen: bool(seen.of(DECLINED).lost("SUCCESS")),
         "The partner declined, and the result says SUCCESS. Somewhere an exception is caught and "
         "not raised again; for Celery a task that returns has done its work.",
-        f"{LESSON}, 'A bug is not transient': what does the task do with an error it cannot mend?",
+        f"{LESSON}, 'Transient or permanent': what does the task do with an error it cannot mend?",
     ),
     Diagnosis(
         "gives-up-in-silence",
@@ -237,7 +237,7 @@ DIAGNOSES = (
         "The partner never answered. The soft time limit ended the wait with an exception, and "
         "something caught that exception like any other and let the task go on to SUCCESS. "
         "SoftTimeLimitExceeded is an Exception.",
-        f"{APPENDIX}, 'The soft limit'",
+        f"{APPENDIX}, 'What swallows a limit'",
     ),
     # What is tried again, how often, when.
     Diagnosis(
@@ -245,7 +245,7 @@ DIAGNOSES = (
         lambda seen: seen.of(DECLINED).tried(STRUCK) > 1,
         "The partner declined with 402, and was asked again. The card does not get better by "
         "waiting: only what may be different in a moment is worth another try.",
-        f"{LESSON}, 'The same class, another matter'; which statuses are which?",
+        f"{LESSON}, 'Transient or permanent'; which statuses are which?",
     ),
     Diagnosis(
         "waits-too-long",
@@ -253,14 +253,14 @@ DIAGNOSES = (
         "A retry is to come later than the half minute that an order may take. Where it waits "
         "longer than the visibility timeout, it is even handed out again while it waits. Which "
         "delay holds? A setting that does not exist is taken in silence.",
-        f"{APPENDIX}, 'A wait that outlives the visibility timeout'; `celery -A shop report`",
+        f"{APPENDIX}, 'A countdown that outlives the timeout'; `celery -A shop report`",
     ),
     Diagnosis(
         "never-tries-again",
         lambda seen: given_up(seen, TWICE) and seen.of(TWICE).tried(STRUCK) == 1,
         "The partner answered 503, 'not now', and the order was given up at once. A moment later "
         "it would have been charged.",
-        f"{LESSON}, 'The same class, another matter'",
+        f"{LESSON}, 'Transient or permanent'",
     ),
     Diagnosis(
         "no-bound",
@@ -274,7 +274,7 @@ DIAGNOSES = (
         lambda seen: bool(seen.of(SILENT).stuck()) or given_up(seen, SILENT),
         "The partner took the request and never answered, and nothing in the task ended the wait "
         "in time for another try. A time limit can kill the task, but then the order is given up.",
-        f"{APPENDIX}, 'Hanging'",
+        f"{APPENDIX}, 'A partner that never answers'",
     ),
     Diagnosis(
         "no-hard-limit",
@@ -282,7 +282,7 @@ DIAGNOSES = (
         "A process hung where no Python code is asked any more, and half a minute later it still "
         "hung. Neither the client's timeout nor the soft limit can reach it; only somebody outside "
         "of it can.",
-        f"{APPENDIX}, 'The hard limit'",
+        f"{APPENDIX}, 'Soft and hard'",
     ),
     # Where failures go.
     Diagnosis(
@@ -297,7 +297,7 @@ DIAGNOSES = (
         twice_aside,
         "An order was put aside twice. Celery tells of some failures twice (a hard time limit is "
         "one), and a message may be delivered twice; who puts aside has to know what is there.",
-        f"{LESSON}, 'The signal that comes twice': what makes the second letter the first one?",
+        f"{LESSON}, 'Each once': what makes the second letter the first one?",
     ),
     Diagnosis(
         "no-dead-letter",
@@ -305,21 +305,21 @@ DIAGNOSES = (
         "An order failed for good, and nothing is left of it but a result that expires. Celery on "
         "Redis keeps no dead letters, and no setting makes it: it takes any name for one, in "
         "silence.",
-        f"{LESSON}, 'Where do failures go?'",
+        f"{LESSON}, 'Where failures go'",
     ),
     Diagnosis(
         "misses-the-lost-worker",
         lambda seen: failed_unkept(seen, POISON),
         "An order that kills its process was given up, and not put aside. The process that would "
         "have called the hook is dead: the main process marks the failure, and calls another one.",
-        f"{LESSON}, 'The hook that is not called'",
+        f"{LESSON}, 'A hook that dies with its process'",
     ),
     Diagnosis(
         "misses-the-limit",
         lambda seen: failed_unkept(seen, FROZEN),
         "The hard limit ended a task, and its order was not put aside. No code of the task runs "
         "then, and no `except` of it: only the main process knows.",
-        f"{APPENDIX}, 'The hard limit'",
+        f"{APPENDIX}, 'Soft and hard'",
     ),
     Diagnosis(
         "misses-the-last-refusal",
@@ -341,7 +341,7 @@ DIAGNOSES = (
         lambda seen: too_early(seen.of(BUSY)),
         "The partner answered 429 and said after how many seconds it wants to be asked again, and "
         "it was asked before that. Partners that count requests lock such clients out.",
-        f"{APPENDIX}, 'The partner knows best'",
+        f"{APPENDIX}, 'Retry-After'",
     ),
     Diagnosis(
         "gives-up-too-early",
@@ -356,7 +356,7 @@ DIAGNOSES = (
         lambda seen: in_lock_step(seen.of(AWAY)),
         "The partner was away, and all orders came back after the same wait: in one burst, again "
         "and again. Whoever has just got up is knocked down by that.",
-        f"{LESSON}, 'How long to wait'",
+        f"{LESSON}, 'The storm'",
     ),
     # What stages 02 to 04 had solved.
     Diagnosis(
