@@ -72,6 +72,7 @@ class Report:
         for name in failed:
             yield from (f"{name}: {found}" for found in missing(self.outcomes[name].verdict))
             yield from (f"{name}: {found}" for found in self._unsaid(name))
+            yield from (f"{name}: {found}" for found in self._unmet(name))
             yield from (f"{name}: {found}" for found in own_lines(self.outcomes[name]))
         if len(self.outcomes) < len(self.stage.trials):
             yield "The other faults were not run: first it has to work when nothing strikes."
@@ -93,6 +94,13 @@ class Report:
                     by_state.setdefault((said, state), []).append(key)
         for (said, state), keys in by_state.items():
             yield f"the result of {fold(keys)} says {said or 'nothing'}, and must say {state}."
+
+    def _unmet(self, name: str) -> Iterator[str]:
+        """What else the trial demands."""
+        for trial in self.stage.trials:
+            if trial.name == name and isinstance(trial, Trial) and trial.unmet:
+                reason = trial.unmet(self.outcomes[name])
+                yield from [reason] if reason else []
 
     def conclusion(self) -> list[str]:
         """The answer, the diagnosis and where to look next; a paragraph each."""

@@ -66,7 +66,7 @@ class Trial:
         waits: whether it is noted for how long each retry is to wait.
         horizon: seconds: where all that is left is to begin only later than that, it is not waited
             for.
-        also: what else must hold.
+        unmet: says what else must hold and does not, in a sentence; "" where all is well.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Trial:
     then_replay: bool = False
     waits: bool = False
     horizon: float = HORIZON
-    also: Callable[[Outcome], bool] | None = None
+    unmet: Callable[[Outcome], str] | None = None
 
     def passed(self, outcome: Outcome) -> bool:
         """Whether this outcome's verdict is good enough, its results say what they must, and all
@@ -95,7 +95,7 @@ class Trial:
         good = verdict.exactly_once if self.exactly_once else verdict.at_least_once
         said = all(outcome.states.get(key) == state for key, state in self.must_say().items())
         put_aside = sorted(outcome.letters) == sorted(self.dead_letters)
-        return bool(good) and said and put_aside and (self.also is None or self.also(outcome))
+        return bool(good) and said and put_aside and not (self.unmet and self.unmet(outcome))
 
     def must_say(self) -> dict[str, str]:
         """By order, what its result must say; of an order that may say anything, nothing."""

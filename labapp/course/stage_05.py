@@ -63,14 +63,17 @@ def work(count: int) -> list[tuple[str, str, int]]:
     return [(f"order-{n}", f"customer-{(n + 1) // 2}", 10) for n in range(1, count + 1)]
 
 
-def tried_once(seen: Outcome) -> bool:
+def tried_once(seen: Outcome) -> str:
     """The struck order was tried once, and no more."""
-    return seen.tried(STRUCK) == 1
+    tries = seen.tried(STRUCK)
+    return "" if tries == 1 else f"{STRUCK} was tried {tries} times, and must be tried once."
 
 
-def bounded(seen: Outcome) -> bool:
+def bounded(seen: Outcome) -> str:
     """The struck order was tried again, and not too often."""
-    return 1 < seen.tried(STRUCK) <= MOST_TRIES
+    if seen.tried(STRUCK) > MOST_TRIES:
+        return f"{STRUCK} was tried more than {MOST_TRIES} times."
+    return "" if seen.tried(STRUCK) > 1 else f"{STRUCK} was not tried again."
 
 
 def gap(seen: Outcome) -> float:
@@ -84,9 +87,14 @@ def too_early(seen: Outcome) -> bool:
     return seen.tried(STRUCK) > 1 and gap(seen) < RETRY_AFTER
 
 
-def as_asked(seen: Outcome) -> bool:
+def as_asked(seen: Outcome) -> str:
     """The struck order was tried again when the partner had asked for it, and not much later."""
-    return RETRY_AFTER <= gap(seen) <= RETRY_AFTER + PATIENCE
+    if seen.tried(STRUCK) < 2:
+        return f"{STRUCK} was not tried again."
+    if too_early(seen):
+        return f"{STRUCK} was tried again before {RETRY_AFTER} seconds were over."
+    late = gap(seen) > RETRY_AFTER + PATIENCE
+    return f"{STRUCK} was tried again much later than asked for." if late else ""
 
 
 def in_lock_step(seen: Outcome) -> bool:
@@ -98,9 +106,9 @@ def in_lock_step(seen: Outcome) -> bool:
     return high - low <= EVEN * median(first)
 
 
-def spread(seen: Outcome) -> bool:
+def spread(seen: Outcome) -> str:
     """Retries did not come in one burst."""
-    return not in_lock_step(seen)
+    return "everybody waited equally long before the first retry." if in_lock_step(seen) else ""
 
 
 def trial(name: str, fault: Fault | None, count: int = 4, **further: object) -> Trial:
@@ -116,14 +124,14 @@ PUT_ASIDE = (STRUCK,)
 TRIALS = (
     trial(CALM, None),
     trial(TWICE, answer(503, before=ONE, times=2)),
-    trial(BUSY, answer(429, before=ONE, retry_after=RETRY_AFTER), also=as_asked),
-    trial(DECLINED, answer(402, before=ONE, times=0), dead_letters=PUT_ASIDE, also=tried_once),
-    trial(FOREVER, answer(503, before=ONE, times=0), dead_letters=PUT_ASIDE, also=bounded),
+    trial(BUSY, answer(429, before=ONE, retry_after=RETRY_AFTER), unmet=as_asked),
+    trial(DECLINED, answer(402, before=ONE, times=0), dead_letters=PUT_ASIDE, unmet=tried_once),
+    trial(FOREVER, answer(503, before=ONE, times=0), dead_letters=PUT_ASIDE, unmet=bounded),
     trial(SILENT, never_answer(before=ONE)),
     trial(FROZEN, freeze_child(before=ONE), dead_letters=PUT_ASIDE),
     trial(POISON, kill_child(before=ONE, every_time=True), dead_letters=PUT_ASIDE),
     trial(WORKER, kill_worker(after=charge_of("order-1"), before=ONE)),
-    trial(AWAY, outage(seconds=AWAY_SECONDS), MANY, waits=True, also=spread),
+    trial(AWAY, outage(seconds=AWAY_SECONDS), MANY, waits=True, unmet=spread),
     trial(REPLAYED, answer(402, before=ONE, times=0), dead_letters=PUT_ASIDE, then_replay=True),
 )
 
