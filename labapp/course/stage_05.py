@@ -52,7 +52,7 @@ MOST_TRIES = 12
 EVEN = 0.1
 """Waits are the same for all where the middle half of them lies this close together, as a part of
 their median.  A jitter of half of each wait has 0.3; what a loaded machine adds is some 0.01."""
-AT_ONCE = 3
+AT_ONCE = 4
 """Trials that run at a time: most of their time they wait."""
 FEWEST = 10
 """Waits from which that can be told."""
