@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any
 
 from labapp.errors import LabError
 from labapp.lab.broker import DEAD_LETTERS, Broker, answering
+from labapp.lab.opened import MASK
 from labapp.views.keys import one_line
 from labapp.views.tables import NONE, Table
 
@@ -30,6 +32,8 @@ QUEUE = "celery"
 FIELDS = {"id": str, "task": str, "args": list, "kwargs": dict, "error": str}
 """What a letter has to have, and of which type (JSON's own)."""
 TYPES = {str: "a text", list: "a list", dict: "an object"}
+ADDRESS = re.compile(r"\bhttps?://[^\s'\")]+")
+"""In an error's text: ports and scopes differ from run to run."""
 SHORTEST_ID = 4
 """Characters of a task id that are enough to name it."""
 # The message is pushed before the letter goes: a script is not undone where a command in it fails
@@ -325,9 +329,11 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def letters_table(letters: Sequence[Letter], caption: str = "Dead letters") -> Table:
-    """One row for each letter, the same on every run: no ids, no times."""
+    """One row for each letter, the same on every run: no ids, no times, no addresses."""
     rows = [
-        (NONE, NONE, one.trouble) if one.problem else (one.key, one.call, one.trouble)
+        (NONE, NONE, one.trouble)
+        if one.problem
+        else (one.key, one.call, ADDRESS.sub(MASK, one.trouble))
         for one in letters
     ]
     return Table(("order", "call", "why"), rows, caption if rows else f"{caption}: none")

@@ -249,12 +249,12 @@ def test_what_can_be_replayed_is_not_kept_back_by_what_cannot(broker: Broker) ->
 def test_a_notebook_sees_them_as_a_table_that_is_the_same_on_every_run(broker: Broker) -> None:
     shown = DeadLetters(lambda: broker, lambda: {"shop.charge"})
     assert repr(shown).splitlines()[0] == "Dead letters: none"
-    put_aside(broker, "shop.charge", orders(2), "Refused: 402")
+    put_aside(broker, "shop.charge", orders(2), "402 for url 'http://localhost:4711/run-1'\nno")
     assert repr(shown).splitlines() == [
         "Dead letters",
         "order    call                    why",
-        "order-1  shop.charge('order-1')  Refused: 402",
-        "order-2  shop.charge('order-2')  Refused: 402",
+        "order-1  shop.charge('order-1')  402 for url '…' no",
+        "order-2  shop.charge('order-2')  402 for url '…' no",
     ]
     assert len(shown) == 2
 
