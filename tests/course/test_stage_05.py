@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from test_check_command import lab, refused
 from test_diagnoses import WELL, lost, outcome, stuck
 
-from labapp.course.check import letters_of, waits_of
+from labapp.checker.history import Mark
+from labapp.course.check import check, waits_of
 from labapp.course.stage import Outcome
 from labapp.course.stage_05 import (
     AWAY,
@@ -169,8 +170,14 @@ def test_the_solutions_waits_outlast_the_partners_absence_and_fit_into_the_time(
 
 
 def test_waits_are_those_of_messages_after_the_first() -> None:
-    assert waits_of([]) == {}
-    assert letters_of.__doc__
+    marks = [
+        Mark(0.0, "order-1", "queued"),
+        Mark(0.1, "order-2", "queued"),
+        Mark(0.2, "order-1", "fetched"),
+        Mark(0.3, "order-1", "queued", wait=0.7),
+        Mark(1.3, "order-1", "queued"),
+    ]
+    assert waits_of(marks) == {"order-1": (0.7, 0.0)}
 
 
 # The answers
@@ -191,6 +198,24 @@ def test_a_function_as_backoff_is_told_in_one_line(lab_here: Stack, tmp_path: Pa
         "shop.py does not import: TypeError: float() argument",
         "look at what its @app.task(…)",
     )
+
+
+def test_an_answer_that_fails_by_itself_is_tried_under_no_fault(
+    lab_here: Stack, tmp_path: Path
+) -> None:
+    source = (SOLUTION / "shop.py").read_text()
+    changed = source.replace('{"order": order}', '{"ordre": order}')
+    assert changed != source
+    (tmp_path / "shop.py").write_text(changed)
+
+    report = check("05", tmp_path)
+
+    assert list(report.outcomes) == [CALM]
+    assert report.diagnosis is not None
+    assert report.diagnosis.code == "fails-by-itself"
+    (calm, *others) = report.to_json()["faults"]
+    assert sorted(calm["dead_letters"]) == [f"order-{n}" for n in range(1, 5)]
+    assert all(fault["at_least_once"] is None for fault in others)
 
 
 def test_replayed_work_comes_through_the_whole_crash_matrix_exactly_once(lab_here: Stack) -> None:
