@@ -388,6 +388,7 @@ RETRIES = Stage(
     "retries",
     trials=TRIALS,
     diagnoses=DIAGNOSES,
+    contract=frozenset({"charge", "migrate", "on_failure"}),
     columns=("lost", "duplicated", "stuck", "letters"),
     at_once=AT_ONCE,
 )

@@ -88,10 +88,11 @@ def read_remaining(field: Field, contents: Contents, reading: Reading) -> None:
     """What is still in the broker or running."""
     running = {request.key for request in reading.held}
     for message in contents.queued:
-        remains(field, field.key(message), "queue")
+        remains(field, field.key(message), place_of(message, "queue", field.plan.horizon))
     for message in contents.unacked.values():
         at_work = field.key(message) in running
-        remains(field, field.key(message), place_of(message, at_work, field.plan.horizon))
+        where = "running" if at_work else place_of(message, "unacked", field.plan.horizon)
+        remains(field, field.key(message), where)
     busy = field.busy()
     if busy is None:
         field.doubt("a worker did not say what it is doing")
@@ -106,11 +107,10 @@ def remains(field: Field, key: str, where: Where) -> None:
         field.note(Remaining(field.now(), name, where))
 
 
-def place_of(message: Message, running: bool, horizon: float) -> Where:
-    """Where an unacknowledged message stands."""
-    if running:
-        return "running"
-    return "waiting" if message.eta > time.time() + horizon else "unacked"
+def place_of(message: Message, otherwise: Where, horizon: float) -> Where:
+    """Where a message stands that nobody works on: one that must not run yet is waiting, whether
+    or not a worker has fetched it."""
+    return "waiting" if message.eta > time.time() + horizon else otherwise
 
 
 def read_results(field: Field) -> None:

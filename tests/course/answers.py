@@ -19,6 +19,10 @@ NOT_PASSING = [told for told in ANSWERS if told.diagnosis]
 STARTERS = {told.stage.number: told.diagnosis for told in ANSWERS if told.name == "starter"}
 
 
+PYTHONS_OWN = {"__init__"}
+"""Names of methods that Python itself calls."""
+
+
 def copy_renamed(folder: Path, to: Path, keep: set[str]) -> Path:
     """A copy of an answer with its own names changed, without comments and docstrings."""
     for source in folder.glob("*.py"):
@@ -46,10 +50,12 @@ def own_names(tree: ast.AST) -> set[str]:
     for node in ast.walk(tree):
         match node:
             case ast.FunctionDef(name=name, args=arguments):
-                names.add(name)
+                names.update({name} - PYTHONS_OWN)
                 known = {a.arg for a in [*arguments.args, *arguments.kwonlyargs]}
                 (taken if arguments.kwarg else names).update(known)
             case ast.ClassDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                names.add(name)
+            case ast.ExceptHandler(name=str(name)):
                 names.add(name)
     return names - taken
 
@@ -64,6 +70,10 @@ class _Renamed(ast.NodeTransformer):
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
         node.arg = self.names.get(node.arg, node.arg)
+        return self.generic_visit(node)
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        node.name = self.names.get(node.name or "", node.name)
         return self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
