@@ -149,7 +149,17 @@ def test_an_order_put_aside_beside_the_one_that_must_be_is_not_good_enough() -> 
 @given(st.integers(0, 2**32))
 def test_a_jitter_of_half_of_each_wait_is_never_taken_for_lock_step(seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311  a draw to repeat, not a secret
-    waits = {f"order-{n}": (chance.uniform(0.5, 1),) for n in range(MANY)}
+    waits = {f"order-{n}": (chance.uniform(0.5, 1), chance.uniform(1, 2)) for n in range(MANY)}
+    assert not in_lock_step(replace(WELL, waits=waits))
+
+
+@given(st.integers(0, 2**32))
+def test_celerys_own_jitter_is_never_taken_for_lock_step(seed: int) -> None:
+    """Whole seconds, from none to the whole wait (celery/utils/time.py)."""
+    chance = random.Random(seed)  # noqa: S311  a draw to repeat, not a secret
+    waits = {
+        f"order-{n}": (float(chance.randrange(2)), float(chance.randrange(3))) for n in range(MANY)
+    }
     assert not in_lock_step(replace(WELL, waits=waits))
 
 
