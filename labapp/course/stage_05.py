@@ -8,7 +8,7 @@ failed for good, whatever it died of, once.  Everything stays exactly once, as s
 from __future__ import annotations
 
 from collections import Counter
-from statistics import median, quantiles
+from statistics import median
 
 from labapp.course.stage import Diagnosis, Outcome, Outcomes, Stage, Trial
 from labapp.faults import (
@@ -49,9 +49,10 @@ MANY = 20
 """Orders that meet a partner who is away."""
 MOST_TRIES = 12
 """How often an order may be tried."""
-EVEN = 0.1
-"""Waits are the same for all where the middle half of them lies this close together, as a part of
-their median.  A jitter of half of each wait has 0.3; what a loaded machine adds is some 0.01."""
+EVEN, MOST = 0.05, 0.7
+"""All wait equally long where so large a part of them differs from their median by so small a part
+of it at most.  A jitter of half of each wait leaves a quarter of them there; what a loaded machine
+adds to a wait is some 0.01 s, and rarely more."""
 AT_ONCE = 4
 """Trials that run at a time: most of their time they wait."""
 FEWEST = 10
@@ -105,8 +106,9 @@ def in_lock_step(seen: Outcome) -> bool:
     waited = [sum(waits[:2]) for waits in seen.waits.values()]
     if len(waited) < FEWEST:
         return False
-    low, _, high = quantiles(waited, n=4)
-    return high - low <= EVEN * median(waited)
+    middle = median(waited)
+    alike = sum(abs(wait - middle) <= EVEN * middle for wait in waited)
+    return alike >= MOST * len(waited)
 
 
 def spread(seen: Outcome) -> str:

@@ -153,14 +153,16 @@ def test_a_jitter_of_half_of_each_wait_is_never_taken_for_lock_step(seed: int) -
     assert not in_lock_step(replace(WELL, waits=waits))
 
 
-@given(st.integers(0, 2**32))
-def test_celerys_own_jitter_is_never_taken_for_lock_step(seed: int) -> None:
-    """Whole seconds, from none to the whole wait (celery/utils/time.py)."""
-    chance = random.Random(seed)  # noqa: S311  a draw to repeat, not a secret
-    waits = {
-        f"order-{n}": (float(chance.randrange(2)), float(chance.randrange(3))) for n in range(MANY)
-    }
-    assert not in_lock_step(replace(WELL, waits=waits))
+def test_celerys_own_jitter_is_hardly_ever_taken_for_lock_step() -> None:
+    """Whole seconds, from none to the whole wait (celery/utils/time.py): twenty orders may draw the
+    same; so that a shop which jitters that way fails by chance, once in some hundred checks."""
+    chance = random.Random(0)  # noqa: S311  a draw to repeat, not a secret
+
+    def drawn() -> Outcome:
+        waits = [(float(chance.randrange(2)), float(chance.randrange(3))) for _ in range(MANY)]
+        return replace(WELL, waits={f"order-{n}": pair for n, pair in enumerate(waits)})
+
+    assert sum(in_lock_step(drawn()) for _ in range(1000)) < 10
 
 
 @given(st.integers(0, 2**32), st.floats(0.2, 10))
