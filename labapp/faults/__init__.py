@@ -31,6 +31,7 @@ from labapp.faults.fault import (
     slow_link,
     slow_partner,
     stop,
+    together,
 )
 
 __all__ = [
@@ -59,4 +60,5 @@ __all__ = [
     "slow_link",
     "slow_partner",
     "stop",
+    "together",
 ]

@@ -60,6 +60,8 @@ class Action(StrEnum):
     """What passes between worker and broker comes later, from the start on."""
     SLOW_PARTNER = "slow partner"
     """The requests stay open while hours pass; then they are answered."""
+    TOGETHER = "let them happen together"
+    """The requests stay open until all of them are there; then they are answered."""
     DROP_REPLY = "drop the reply"
     """The connection closes without an answer; the worker lives on."""
     ANSWER = "answer"
@@ -512,6 +514,20 @@ def slow_partner(*, minutes: float, after: Which = None, before: Which = None) -
     if not all(moment.effect.key for moment in found):
         raise LabError("slow_partner needs charges by name", hint='before=charge_of("order-3")')
     return Fault(Action.SLOW_PARTNER, found, passes=minutes * 60.0)
+
+
+def together(*, after: Which = None, before: Which = None) -> Fault:
+    """A rendezvous: each of these charges is held until all of them are at the partner; then they
+    happen, and nothing else does.
+
+    With it two tasks are at work at the same time because they must be, not because they happen to
+    be.  Name as many as the worker runs at a time: ``before=open_charges(4)``.
+
+    Args:
+        after: charges that are recorded when they are held.
+        before: charges that are not.
+    """
+    return Fault(Action.TOGETHER, needed(moments(after, before), "together"))
 
 
 def crash_broker(

@@ -25,6 +25,7 @@ from labapp.faults import (
     slow_link,
     slow_partner,
     stop,
+    together,
 )
 from labapp.lab.surface import Lab, compare, connect, orders
 
@@ -54,4 +55,5 @@ __all__ = [
     "slow_link",
     "slow_partner",
     "stop",
+    "together",
 ]

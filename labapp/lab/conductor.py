@@ -100,7 +100,11 @@ def check_fit(plan: Plan) -> None:
 
 
 def check_waiting(plan: Plan) -> None:
-    """Raises LabError where the plan's countdown, or its second app, cannot be had."""
+    """Raises LabError where the plan's copies, countdown, or second app cannot be had."""
+    if isinstance(plan.copies, bool) or not isinstance(plan.copies, int) or plan.copies < 1:
+        raise LabError(
+            f"a task is not sent {plan.copies!r} times", hint="copies=3 sends each task three times"
+        )
     if not 0 <= plan.countdown <= MOST_SECONDS:
         raise LabError(
             f"a countdown of {plan.countdown:g} seconds is none",

@@ -95,15 +95,16 @@ class Field:
     def publish(self, countdown: float = 0.0) -> None:
         """Send the work, to run in so many seconds, and note what is expected of it."""
         plan = self.plan
+        calls = [*plan.work] * plan.copies
         if plan.by_replay:
             ids = self.publish_by_replay()
         else:
-            ids = self.publisher().send(plan.task, plan.work, countdown=countdown)
-        sent = {task_id: str(call[0]) for task_id, call in zip(ids, plan.work, strict=True)}
+            ids = self.publisher().send(plan.task, calls, countdown=countdown)
+        sent = {task_id: str(call[0]) for task_id, call in zip(ids, calls, strict=True)}
         self.keys.update(sent)
         for kind in plan.expect:
-            for task_id, key in sent.items():
-                self.note(Sent(self.now(), named(kind, key), task_id))
+            for task_id in ids[: len(plan.work)]:  # copies owe nothing of their own
+                self.note(Sent(self.now(), named(kind, sent[task_id]), task_id))
         for name in (name for key in plan.refused for name in self.names(key)):
             self.note(Declared(self.now(), name))
 

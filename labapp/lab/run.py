@@ -68,6 +68,7 @@ class Plan:
             when the first one is at work.
         countdown: seconds before which no task may run, as its sender says; most of them pass by
             time travel.
+        copies: how often each task is sent, under as many task ids; it owes its effects once.
         drawing: whether the history also gets what a drawing needs: the broker's steps from
             MONITOR, and Celery's task events.  The verdict is the same.
         deadline: seconds that the queue may take to drain after the fault.
@@ -93,6 +94,7 @@ class Plan:
     survivor: bool = False
     beside: WorkerSettings | None = None
     countdown: float = 0.0
+    copies: int = 1
     drawing: bool = False
     deadline: float = 20.0
     expect: tuple[Kind, ...] = (Kind.CHARGE,)

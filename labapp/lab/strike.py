@@ -147,6 +147,8 @@ def act(field: Field, action: Action, worker: StartedWorker, held: Held) -> None
         case Action.KILL_WORKER:
             field.kill(worker)
             field.world.drop(held)
+        case Action.TOGETHER:
+            field.world.answer(held)
         case Action.PAUSE:
             pause(field, worker, held)
         case Action.CUT_OFF | Action.STALL:
@@ -335,7 +337,7 @@ def hand_over(field: Field, worker: StartedWorker) -> bool:
     sent_before = list(field.run.history)
     field.publish()
     contents = field.broker.contents()
-    if len(contents.queued) < len(field.plan.work):
+    if len(contents.queued) < len(field.keys):
         return True
     field.broker.forget(contents.queued)
     field.keys.clear()

@@ -135,6 +135,7 @@ class Lab:
         survivor: bool = False,
         beside: WorkerSettings | None = None,
         countdown: float = 0.0,
+        copies: int = 1,
         node: int = 0,
         drawing: bool = False,
         deadline: float = 20.0,
@@ -155,6 +156,8 @@ class Lab:
             survivor: whether a second, idle worker has to do the rescue, not a new one.
             beside: ``lab.worker(…)`` of another app on the same broker.
             countdown: seconds before which no task may run; time travels through most of them.
+            copies: how often each task is sent, as by customers who click twice: each time under
+                another task id, and its effects are still owed once.
             node: which node runs the first worker, from 0; each further one starts on the next.
             drawing: whether the history also gets the broker's steps and Celery's task events.
             deadline: seconds that the queue may take to drain.
@@ -178,6 +181,7 @@ class Lab:
             survivor=survivor,
             beside=beside,
             countdown=countdown,
+            copies=copies,
             node=self._known_node(node),
             drawing=drawing,
             deadline=deadline,

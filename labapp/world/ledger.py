@@ -89,11 +89,13 @@ class Ledger:
         return visit.scope.effects(visit.kind)
 
     @contextmanager
-    def open(self, visit: Visit) -> Iterator[None]:
-        """Count the request as open, and record the attempt.  Raises OSError."""
+    def open(self, visit: Visit, *, attempt: bool = True) -> Iterator[None]:
+        """Count the request as open, and record the attempt, where it is the first request that
+        this effect needs.  Raises OSError."""
         visit.scope.open += 1
         try:
-            self.record(visit, "attempt")
+            if attempt:
+                self.record(visit, "attempt")
             yield
         finally:
             visit.scope.open -= 1

@@ -1,7 +1,7 @@
 """The world's process: the servers that tasks call, and the control API of the lab.
 
 The partner's side is ordinary HTTP and SMTP: ``POST /SCOPE/charges`` with ``{"order": …}``,
-``PUT /SCOPE/files/NAME``, and mail (``labapp.world.mailbox``); the scope is part of the address
+``PUT`` and ``MOVE /SCOPE/files/NAME``, and mail (``labapp.world.mailbox``); the scope is part of the address
 that a task is given.  The control side, behind a token, arms and releases requests and reads the
 history.  One asyncio process; may depend on ``labapp.stack`` and ``labapp.errors``.
 """
@@ -142,6 +142,7 @@ class World:
                 web.get(control + "/mails", self.get_mails),
                 web.post("/{scope}/charges", faulty(self.post_charge)),
                 web.put("/{scope}/files/{name:.*}", faulty(self.files.put)),
+                web.route("MOVE", "/{scope}/files/{name:.*}", faulty(self.files.move)),
                 web.get("/{scope}/files/{name:.*}", self.files.get),
             ]
         )

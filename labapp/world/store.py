@@ -24,6 +24,8 @@ from labapp.world.kinds import Kind
 LONGEST_NAME = 200
 """Bytes of a file's name; file systems allow 255."""
 SCOPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+DRAFT = re.compile(r"\.part(-\w+)?$")
+"""How the name of a file ends that is not whole yet."""
 PRIVATE = 0o600
 
 
@@ -41,6 +43,24 @@ def file_name(name: str) -> str:
     if len(name.encode()) > LONGEST_NAME:
         raise ValueError(f"a file's name has at most {LONGEST_NAME} bytes")
     return name
+
+
+def final_name(name: str) -> str:
+    """The name that a draft is to get: ``order-3.pdf`` of ``order-3.pdf.part``; any other name is
+    final already.
+
+    A draft may carry a mark of its writer: ``order-3.pdf.part-5f3a``."""
+    return DRAFT.sub("", name) or name
+
+
+def is_draft(name: str) -> bool:
+    """Whether a file of this name is not to be read yet."""
+    return final_name(name) != name
+
+
+def key_of(name: str) -> str:
+    """The business key of a file, or of a draft of it: its final name without the last suffix."""
+    return Path(final_name(name)).stem
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +183,7 @@ def look(path: Path, recorded: tuple[int, str] | None) -> StoredFile:
     """One file as it lies there, held against the size and SHA-256 recorded of it."""
     content = path.read_bytes()
     found = (len(content), sha256_of(content))
-    return StoredFile(path.name, path.stem, *found, complete=found == recorded)
+    return StoredFile(path.name, key_of(path.name), *found, complete=found == recorded)
 
 
 def sha256_of(content: bytes) -> str:

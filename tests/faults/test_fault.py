@@ -24,6 +24,7 @@ from labapp.faults import (
     outage,
     pause,
     stop,
+    together,
 )
 from labapp.world.kinds import Kind, named
 from labapp.world.rules import Do, Point, Rule
@@ -85,6 +86,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str, str]] = {
     "stop KILL": (lambda: stop("KILL"), "stop('KILL') is not known", "TERM"),
     "QUIT then kill": (lambda: stop("QUIT", then_kill=True), "stop('QUIT')", "then_kill"),
     "pause without a moment": (pause, "pause needs a moment", "charge_of"),
+    "together without a moment": (together, "together needs a moment", "charge_of"),
     "drop_reply without a moment": (drop_reply, "drop_reply needs a moment", "charge_of"),
     "answer without a moment": (lambda: answer(500), "answer needs a moment", "charge_of"),
     "never_answer without a moment": (never_answer, "never_answer needs a moment", ""),
@@ -171,6 +173,7 @@ FAULTS: dict[str, Fault] = {
     "kill worker after charge number 3": kill_worker(after=nth_charge(3)),
     "kill worker before 2 open charges": kill_worker(before=open_charges(2)),
     "kill worker before 1 open charge": kill_worker(before=open_charges(1)),
+    "let them happen together before 4 open charges": together(before=open_charges(4)),
     "kill worker now": kill_worker(),
     "pause before the charge of order-3 and before the charge of order-4": pause(
         before=[ORDER_3, ORDER_4]

@@ -164,6 +164,87 @@ def test_a_late_writer_writes_into_the_file_of_the_one_after_it(scope: Scope) ->
     assert scope.effects() == STORED * 2
 
 
+# Drafts
+
+
+def moving(scope: Scope, **headers: str) -> httpx.Response:
+    """Give the draft of order-1 its final name."""
+    target = f"/{scope.control.scope}/files/order-1.pdf"
+    return scope.move("order-1.pdf.part", **{"Destination": target, **headers})
+
+
+def test_a_draft_is_an_effect_when_it_has_its_final_name(scope: Scope) -> None:
+    digest = scope.put("order-1.pdf.part", INVOICE).json()["sha256"]
+    assert (kinds(scope), scope.get("order-1.pdf").status_code) == (["attempt"], 404)
+    assert [(file.key, file.complete) for file in scope.control.files()] == [("order-1", False)]
+
+    assert moving(scope, **{"If-Match": f'"{digest}"'}).status_code == 201
+    assert (kinds(scope), scope.effects()) == (["attempt", "effect", "answered"], STORED)
+    assert scope.get("order-1.pdf.part").status_code == 404
+    assert scope.control.files() == [
+        StoredFile("order-1.pdf", "order-1", len(INVOICE), digest, complete=True)
+    ]
+
+
+def test_a_draft_takes_the_place_of_the_file_before_it(scope: Scope) -> None:
+    scope.put("order-1.pdf", b"old")
+    scope.put("order-1.pdf.part", b"new")
+    assert scope.get("order-1.pdf").content == b"old"
+    assert moving(scope).status_code == 204
+    assert scope.get("order-1.pdf").content == b"new"
+    assert scope.effects() == STORED * 2
+
+
+def test_a_torn_draft_is_refused_by_its_checksum_and_the_old_file_stays(scope: Scope) -> None:
+    digest = scope.put("order-1.pdf", INVOICE).json()["sha256"]
+    scope.control.arm([during(5000, Do.DROP)])
+    with pytest.raises(httpx.TransportError):
+        scope.put("order-1.pdf.part", INVOICE)
+    scope.quiet()
+    assert moving(scope, **{"If-Match": f'"{digest}"'}).status_code == 412
+    assert scope.get("order-1.pdf").content == INVOICE
+    assert scope.effects() == STORED
+
+
+@pytest.mark.parametrize("point", [Point.BEFORE, Point.AFTER])
+def test_a_draft_is_held_around_its_move_and_not_around_its_upload(
+    scope: Scope, point: Point
+) -> None:
+    scope.control.arm([Rule(point, Do.HOLD, key="order-1", kind=Kind.FILE)])
+    assert scope.put("order-1.pdf.part-5f3a", INVOICE).status_code == 201
+    target = f"/{scope.control.scope}/files/order-1.pdf"
+    moved = scope.background(lambda: scope.move("order-1.pdf.part-5f3a", Destination=target))
+    (held,) = scope.held(1).held
+    assert (held.name, held.recorded) == ("file of order-1", point is Point.AFTER)
+    assert scope.get("order-1.pdf").status_code == (200 if held.recorded else 404)
+    scope.control.answer()
+    assert moved.result().status_code == 201
+
+
+def test_a_move_of_nothing_is_404(scope: Scope) -> None:
+    assert moving(scope).status_code == 404
+    assert (kinds(scope), scope.quiet().open) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["", "order-1.pdf", "/another/files/order-1.pdf", "/SCOPE/files/..", "/SCOPE/files/x.part"],
+)
+def test_a_draft_stays_in_its_folder(scope: Scope, target: str) -> None:
+    scope.put("order-1.pdf.part", INVOICE)
+    target = target.replace("SCOPE", scope.control.scope)
+    assert scope.move("order-1.pdf.part", Destination=target).status_code == 400
+    assert scope.get("order-1.pdf.part").content == INVOICE
+    assert scope.effects() == []
+
+
+def test_a_file_that_is_final_is_not_moved(scope: Scope) -> None:
+    scope.put("order-1.pdf", INVOICE)
+    target = f"/{scope.control.scope}/files/order-2.pdf"
+    assert scope.move("order-1.pdf", Destination=target).status_code == 400
+    assert scope.effects() == STORED
+
+
 # Clients that do not play fair
 
 

@@ -83,6 +83,11 @@ class Scope:
         url = f"{self.control.partner_url}/files/{name}"
         return httpx.put(url, content=content, timeout=timeout, trust_env=False)
 
+    def move(self, name: str, **headers: str) -> httpx.Response:
+        """Give a file another name."""
+        url = f"{self.control.partner_url}/files/{name}"
+        return httpx.request("MOVE", url, headers=headers, trust_env=False)
+
     def get(self, name: str) -> httpx.Response:
         """Read a file."""
         return httpx.get(f"{self.control.partner_url}/files/{name}", trust_env=False)
