@@ -43,6 +43,7 @@ _EXPORTS = {
     "compare": "labapp.lab",
     "connect": "labapp.course.classroom",
     "predict": "labapp.views.prediction",
+    "source": "labapp.views.source",
     **dict.fromkeys(_LAB, "labapp.lab"),
 }
 
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from labapp.lab import stop as stop
     from labapp.lab import together as together
     from labapp.views.prediction import predict as predict
+    from labapp.views.source import source as source
 
 
 def __getattr__(name: str) -> Any:

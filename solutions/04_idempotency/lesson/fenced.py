@@ -1,0 +1,53 @@
+"""Each lease has a number, and the books refuse a number that is not the latest."""
+
+from books import bookings, engine
+from parts import app, ask_partner, redis
+from sqlalchemy import Column, Integer, String, Table, insert, literal, select, update
+
+TEN_MINUTES = 600
+BOOKINGS = bookings(one_per_order=False)
+FENCES = Table(
+    "fences",
+    BOOKINGS.metadata,
+    Column("order_id", String(40), primary_key=True),
+    Column("latest", Integer, nullable=False),
+)
+
+
+def migrate():
+    BOOKINGS.metadata.create_all(engine)
+
+
+def take(order):
+    """The number of a new lease, higher than any before it; 0 where somebody has one."""
+    number = redis.incr(f"number:{order}")
+    return number if redis.set(f"lease:{order}", number, nx=True, ex=TEN_MINUTES) else 0
+
+
+def raise_fence(order, number):
+    """From now on, nobody with a lower number gets through."""
+    latest = FENCES.c.order_id == order, FENCES.c.latest < number
+    with engine.begin() as books:
+        if not books.execute(update(FENCES).where(*latest).values(latest=number)).rowcount:
+            books.execute(insert(FENCES).values(order_id=order, latest=number))
+
+
+def write_if_latest(order, customer, amount, number):
+    """Ask and write in one statement: nobody comes in between."""
+    latest = select(FENCES.c.latest).where(FENCES.c.order_id == order).scalar_subquery()
+    row = select(literal(order), literal(customer), literal(amount)).where(latest == number)
+    with engine.begin() as books:
+        return books.execute(
+            insert(BOOKINGS).from_select(["order_id", "customer", "amount"], row)
+        ).rowcount
+
+
+@app.task(bind=True, max_retries=20, default_retry_delay=0.2)
+def charge(self, order, customer, amount):
+    number = take(order)
+    if not number:
+        raise self.retry()
+    raise_fence(order, number)
+    ask_partner(order)
+    written = write_if_latest(order, customer, amount, number)
+    return "booked" if written else "refused: my lease is over"

@@ -1,0 +1,23 @@
+"""Writes each booking into the books: twice, where it runs twice."""
+
+from books import bookings, engine, write
+from parts import app, ask_partner
+
+BOOKINGS = bookings(one_per_order=False)
+
+
+def migrate():
+    BOOKINGS.metadata.create_all(engine)
+
+
+@app.task
+def book(order, customer, amount):
+    write(BOOKINGS, order, customer, amount)
+    return "booked"
+
+
+@app.task
+def charge(order, customer, amount):
+    ask_partner(order, **{"Idempotency-Key": order})
+    write(BOOKINGS, order, customer, amount)
+    return "booked"
