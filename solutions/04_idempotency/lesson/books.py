@@ -3,11 +3,13 @@
 import os
 
 from sqlalchemy import Column, Integer, MetaData, String, Table, UniqueConstraint, create_engine
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import NullPool
 
 engine = create_engine(
     os.environ.get("SHOP_DATABASE_URL", "sqlite:///shop.db"), poolclass=NullPool
 )
+insert = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[engine.dialect.name]
 
 
 def bookings(*, one_per_order):

@@ -1,11 +1,9 @@
 """Says in the statement which conflict it means; any other is an error."""
 
-from books import bookings, engine
+from books import bookings, engine, insert
 from parts import app, ask_partner
-from sqlalchemy.dialects import postgresql, sqlite
 
 BOOKINGS = bookings(one_per_order=True)
-INSERT = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[engine.dialect.name]
 
 
 def migrate():
@@ -14,7 +12,7 @@ def migrate():
 
 @app.task
 def book(order, customer, amount):
-    row = INSERT(BOOKINGS).values(order_id=order, customer=customer, amount=amount)
+    row = insert(BOOKINGS).values(order_id=order, customer=customer, amount=amount)
     with engine.begin() as books:
         new = books.execute(row.on_conflict_do_nothing(index_elements=["order_id"])).rowcount
     return "booked" if new else "booked already"
