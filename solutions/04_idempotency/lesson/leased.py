@@ -21,7 +21,7 @@ def take(name):
 
 
 def give_back(name, token):
-    return bool(GIVE_BACK(keys=[f"lease:{name}"], args=[token]))
+    return bool(GIVE_BACK(keys=[f"lease:{name}"], args=[token], client=redis))
 
 
 def done(name):
