@@ -10,15 +10,14 @@ def migrate():
     BOOKINGS.metadata.create_all(engine)
 
 
-@app.task
-def book(order, customer, amount):
+def write(order, customer, amount):
+    """Whether there is a new row."""
     row = insert(BOOKINGS).values(order_id=order, customer=customer, amount=amount)
     with engine.begin() as books:
-        new = books.execute(row.on_conflict_do_nothing(index_elements=["order_id"])).rowcount
-    return "booked" if new else "booked already"
+        return bool(books.execute(row.on_conflict_do_nothing(index_elements=["order_id"])).rowcount)
 
 
 @app.task
 def charge(order, customer, amount):
     ask_partner(order, **{"Idempotency-Key": order})
-    return book(order, customer, amount)
+    return "booked" if write(order, customer, amount) else "booked already"
