@@ -233,7 +233,7 @@ def test_a_move_of_nothing_is_404(scope: Scope) -> None:
 def test_a_draft_stays_in_its_folder(scope: Scope, target: str) -> None:
     scope.put("order-1.pdf.part", INVOICE)
     target = target.replace("SCOPE", scope.control.scope)
-    assert scope.move("order-1.pdf.part", Destination=target).status_code == 400
+    assert scope.move("order-1.pdf.part", Destination=target).status_code == 422
     assert scope.get("order-1.pdf.part").content == INVOICE
     assert scope.effects() == []
 
@@ -241,7 +241,7 @@ def test_a_draft_stays_in_its_folder(scope: Scope, target: str) -> None:
 def test_a_file_that_is_final_is_not_moved(scope: Scope) -> None:
     scope.put("order-1.pdf", INVOICE)
     target = f"/{scope.control.scope}/files/order-2.pdf"
-    assert scope.move("order-1.pdf", Destination=target).status_code == 400
+    assert scope.move("order-1.pdf", Destination=target).status_code == 422
     assert scope.effects() == STORED
 
 
