@@ -2,7 +2,8 @@
 
 The file is written as it comes in, so one whose sender dies is torn: its first bytes lie there.
 The effect is recorded when all of it is stored.  A name that ends in ``.part`` is a draft's: its
-effect is recorded when ``MOVE`` gives it its final name, in one step.  Used by ``labapp.world.server`` only.
+effect is recorded when ``MOVE`` gives it its final name, in one step.  Used by
+``labapp.world.server`` only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The world's process: the servers that tasks call, and the control API of the lab.
 
 The partner's side is ordinary HTTP and SMTP: ``POST /SCOPE/charges`` with ``{"order": …}``,
-``PUT`` and ``MOVE /SCOPE/files/NAME``, and mail (``labapp.world.mailbox``); the scope is part of the address
-that a task is given.  The control side, behind a token, arms and releases requests and reads the
+``PUT`` and ``MOVE /SCOPE/files/NAME``, and mail (``labapp.world.mailbox``); the scope is part of
+the address that a task is given.  The control side, behind a token, arms and releases requests and reads the
 history.  One asyncio process; may depend on ``labapp.stack`` and ``labapp.errors``.
 """
 

@@ -6,9 +6,7 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, UniqueConstrain
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.pool import NullPool
 
-engine = create_engine(
-    os.environ.get("SHOP_DATABASE_URL", "sqlite:///shop.db"), poolclass=NullPool
-)
+engine = create_engine(os.environ.get("SHOP_DATABASE_URL", "sqlite:///shop.db"), poolclass=NullPool)
 insert = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[engine.dialect.name]
 
 

@@ -14,5 +14,5 @@ def write(self, order):
     try:
         send_mail(order)
     except smtplib.SMTPException as error:
-        raise self.retry(exc=error)
+        raise self.retry(exc=error) from error
     return "sent"

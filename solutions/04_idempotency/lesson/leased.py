@@ -39,14 +39,14 @@ def write(self, order):
         send_mail(order)
     except smtplib.SMTPException as error:
         give_back(order, token)
-        raise self.retry(exc=error)
+        raise self.retry(exc=error) from error
     done(order)
     return "sent"
 
 
 @app.task(bind=True, max_retries=20, default_retry_delay=0.2)
 def charge(self, order):
-    token, found = take(order)
+    _, found = take(order)
     if found == "done":
         return "charged already"
     if found:
