@@ -2,8 +2,8 @@
 
 The partner's side is ordinary HTTP and SMTP: ``POST /SCOPE/charges`` with ``{"order": …}``,
 ``PUT`` and ``MOVE /SCOPE/files/NAME``, and mail (``labapp.world.mailbox``); the scope is part of
-the address that a task is given.  The control side, behind a token, arms and releases requests and reads the
-history.  One asyncio process; may depend on ``labapp.stack`` and ``labapp.errors``.
+the address that a task is given.  The control side, behind a token, arms and releases requests and
+reads the history.  One asyncio process; may depend on ``labapp.stack`` and ``labapp.errors``.
 """
 
 from __future__ import annotations
