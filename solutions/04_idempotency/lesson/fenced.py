@@ -26,9 +26,9 @@ def take(order):
 
 def raise_fence(order, number):
     """From now on, nobody with a lower number gets through."""
-    latest = FENCES.c.order_id == order, FENCES.c.latest < number
+    older = FENCES.c.order_id == order, FENCES.c.latest < number
     with engine.begin() as books:
-        if not books.execute(update(FENCES).where(*latest).values(latest=number)).rowcount:
+        if not books.execute(update(FENCES).where(*older).values(latest=number)).rowcount:
             books.execute(insert(FENCES).values(order_id=order, latest=number))
 
 
