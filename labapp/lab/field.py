@@ -29,7 +29,7 @@ from labapp.lab.dead_letters import put_aside, replay_all
 from labapp.lab.forward import EventForwarder
 from labapp.lab.inspector import Inspector
 from labapp.lab.publisher import Publisher
-from labapp.lab.run import Plan, Run, WorkerSettings
+from labapp.lab.run import Plan, Run, Work, WorkerSettings
 from labapp.lab.session import Session
 from labapp.node.client import OpenLink, StartedBroker, StartedWorker
 from labapp.node.link import Way
@@ -97,7 +97,7 @@ class Field:
         plan = self.plan
         calls = [*plan.work] * plan.copies
         if plan.by_replay:
-            ids = self.publish_by_replay()
+            ids = self.publish_by_replay(calls)
         else:
             ids = self.publisher().send(plan.task, calls, countdown=countdown)
         sent = {task_id: str(call[0]) for task_id, call in zip(ids, calls, strict=True)}
@@ -108,13 +108,13 @@ class Field:
         for name in (name for key in plan.refused for name in self.names(key)):
             self.note(Declared(self.now(), name))
 
-    def publish_by_replay(self) -> list[str]:
+    def publish_by_replay(self, calls: Work) -> list[str]:
         """Put the work aside as dead letters, then replay all of them; the task ids, in order.
 
         Raises:
             LabError: the module has no such task.
         """
-        ids = put_aside(self.broker, self.plan.task, self.plan.work)
+        ids = put_aside(self.broker, self.plan.task, calls)
         for _ in replay_all(self.broker, self.publisher().tasks):
             pass
         return ids
