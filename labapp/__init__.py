@@ -35,6 +35,7 @@ _LAB = (
     "slow_link",
     "slow_partner",
     "stop",
+    "storm",
     "together",
 )
 _EXPORTS = {
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from labapp.lab import slow_link as slow_link
     from labapp.lab import slow_partner as slow_partner
     from labapp.lab import stop as stop
+    from labapp.lab import storm as storm
     from labapp.lab import together as together
     from labapp.views.prediction import predict as predict
     from labapp.views.source import source as source

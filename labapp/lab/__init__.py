@@ -27,7 +27,7 @@ from labapp.faults import (
     stop,
     together,
 )
-from labapp.lab.surface import Lab, compare, connect, orders
+from labapp.lab.surface import Lab, compare, connect, orders, storm
 
 __all__ = [
     "Lab",
@@ -55,5 +55,6 @@ __all__ = [
     "slow_link",
     "slow_partner",
     "stop",
+    "storm",
     "together",
 ]

@@ -18,6 +18,7 @@ from labapp.lab.database import Booking
 from labapp.lab.dead_letters import Letter, letters_table
 from labapp.lab.publisher import Module
 from labapp.views.keys import fold
+from labapp.views.storm import Requests
 from labapp.views.tables import NONE, Table
 from labapp.views.timeline import Timeline
 from labapp.views.verdict import VerdictView
@@ -210,6 +211,12 @@ class Run:
                 f"this run kept nothing to draw {what} from",
                 hint="run it again with lab.run(…, drawing=True)",
             )
+
+    @property
+    def requests(self) -> Requests:
+        """When each request came to the partner, and what became of it: a picture, and the certain
+        part of it in words."""
+        return Requests(self.history)
 
     def attempts(self, key: str) -> int:
         """How many requests for this business key reached the world."""

@@ -26,6 +26,7 @@ from labapp.lab.publisher import first_shop
 from labapp.lab.run import Plan, Run, Work, WorkerSettings
 from labapp.lab.session import Session, module_of
 from labapp.stack.state import find_stack
+from labapp.views.storm import Storm
 from labapp.views.tables import Table, comparison
 from labapp.world.kinds import Kind
 
@@ -43,6 +44,11 @@ def orders(count: int) -> list[tuple[str]]:
 def compare(**runs: Run) -> Table:
     """Verdicts side by side, one row per run; underscores in the names become spaces."""
     return comparison({name.replace("_", " "): run.judged for name, run in runs.items()})
+
+
+def storm(**runs: Run) -> Storm:
+    """Requests over time, run below run, on one scale; underscores in the names become spaces."""
+    return Storm({name.replace("_", " "): run.requests for name, run in runs.items()})
 
 
 class BrokerView:

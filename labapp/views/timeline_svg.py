@@ -1,25 +1,36 @@
 """A timeline as one SVG that shows wherever a picture does: GitHub, an exported page, a slide.
 
-Static and complete in itself: no script, style sheet, font or id, its own light background, text
-escaped. Colours are Okabe and Ito's, which everybody can tell apart, and none of them carries a
-meaning alone: each mark has its shape and its word in the legend, each worker its name.  Depends on
-the layout and its picture.
+No colour carries a meaning alone: each mark has its shape and its word in the legend, each worker
+its name.  Depends on the layout, its picture and `labapp.views.svg`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from html import escape
 
+from labapp.views.svg import (
+    BAND,
+    BLUE,
+    GREEN,
+    INK,
+    NOBODY,
+    ORANGE,
+    PAPER,
+    PURPLE,
+    QUIET,
+    RULE,
+    SKY,
+    VERMILLION,
+    YELLOW,
+    canvas,
+    px,
+    rect,
+    written,
+)
 from labapp.views.timeline_layout import FATE_X, LANE, MARGIN, PLOT_LEFT, PLOT_RIGHT
 from labapp.views.timeline_picture import Break, Entry, Glyph, Picture, Row, Span
 
-# Okabe & Ito, Color Universal Design (2002)
-ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
-BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
-INK, QUIET, RULE, BAND, PAPER = "#222", "#666", "#ccc", "#f3f3f0", "#fdfdfb"
 WORKERS = (SKY, ORANGE, GREEN, PURPLE, YELLOW, BLUE)
-NOBODY = "#999"
 LOUD = ("lost", "duplicated", "stuck", "dead-lettered", "unexpected")
 TEAR = 18.0  # width of the strip that a journey in time tears out
 BAR = {"try": 9.0, "wait": 3.0, "life": 7.0}
@@ -57,73 +68,64 @@ def timeline_svg(picture: Picture, title: str, description: str) -> str:
         title: its name, for those who hear it.
         description: all that it says, in words.
     """
-    width, height = _n(picture.width), _n(picture.height)
-    look = f'role="img" font-family="Helvetica, Arial, sans-serif" font-size="12" fill="{INK}"'
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-    fits = 'style="max-width: 100%; height: auto"'  # beside a file list a notebook is narrower
-    frame = f' rx="6" stroke="{RULE}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {fits} {look}>',
-        f"<title>{_t(title)}</title><desc>{_t(description)}</desc>",
-        _rect(0.5, 0.5, picture.width - 1, picture.height - 1, PAPER, frame),
         *_bands(picture.rows),
         *_axis(picture),
         *(part for row in (*picture.lives, *picture.rows) for part in _row(row)),
         *(part for one in picture.breaks for part in _break(one, picture)),
         *(part for row in (*picture.lives, *picture.rows) for part in _marks(row)),
         *(_entry(entry) for entry in picture.legend),
-        "</svg>",
     ]
-    return "\n".join(parts)
+    return canvas(picture.width, picture.height, title, description, parts)
 
 
 def _bands(rows: Iterable[Row]) -> Iterator[str]:
     """Every other row is tinted, to lead the eye from its name to its fate."""
     for number, row in enumerate(rows):
         if number % 2 == 0:
-            yield _rect(1, row.y, 858, row.height, BAND)
+            yield rect(1, row.y, 858, row.height, BAND)
 
 
 def _axis(picture: Picture) -> Iterator[str]:
     y = picture.axis_y
     yield f'<g stroke="{RULE}">'
-    yield f'<path d="M{_n(PLOT_LEFT)} {_n(y)}H{_n(PLOT_RIGHT)}"/>'
-    lines = "".join(f"M{_n(x)} {_n(picture.top)}V{_n(y + 4)}" for x, _ in picture.ticks)
+    yield f'<path d="M{px(PLOT_LEFT)} {px(y)}H{px(PLOT_RIGHT)}"/>'
+    lines = "".join(f"M{px(x)} {px(picture.top)}V{px(y + 4)}" for x, _ in picture.ticks)
     yield f'<path d="{lines}" stroke-dasharray="1 3"/></g>'
     yield f'<g font-size="10" fill="{QUIET}" text-anchor="middle">'
-    yield from (_text(x, y + 15, text) for x, text in picture.ticks)
+    yield from (written(x, y + 15, text) for x, text in picture.ticks)
     yield "</g>"
-    yield _text(MARGIN, y + 15, "seconds, not to scale", f' font-size="10" fill="{QUIET}"')
+    yield written(MARGIN, y + 15, "seconds, not to scale", f' font-size="10" fill="{QUIET}"')
 
 
 def _row(row: Row) -> Iterator[str]:
     middle = row.y + (LANE / 2 + 8 if row.keys else row.height / 2 + 4)
-    yield _text(MARGIN, middle, row.name)
+    yield written(MARGIN, middle, row.name)
     if row.fate:
         weight = ' font-weight="bold"' if row.fate in LOUD else f' fill="{QUIET}"'
-        yield _text(FATE_X, middle, row.fate, weight)
+        yield written(FATE_X, middle, row.fate, weight)
     yield from (_span(span) for span in row.spans)
     if row.ticks:
         y = row.y + 9
-        strokes = "".join(f"M{_n(x)} {_n(y)}v11" for x in row.ticks)
+        strokes = "".join(f"M{px(x)} {px(y)}v11" for x in row.ticks)
         yield f'<path d="{strokes}" stroke="{NOBODY}" stroke-width="2"/>'
 
 
 def _span(span: Span) -> str:
     long = span.x1 - span.x0
     if span.kind == "adrift":
-        d = f"M{_n(span.x0)} {_n(span.y)}h{_n(long)}"
+        d = f"M{px(span.x0)} {px(span.y)}h{px(long)}"
         return f'<path d="{d}" stroke="{NOBODY}" stroke-width="2" stroke-dasharray="2 4"/>'
     if span.kind == "asleep":
-        return _rect(span.x0, span.y - 2.5, long, 5, PAPER, ' fill-opacity="0.8"')
+        return rect(span.x0, span.y - 2.5, long, 5, PAPER, ' fill-opacity="0.8"')
     high = BAR[span.kind]
-    return _rect(span.x0, span.y - high / 2, max(long, 1.5), high, _colour(span.worker))
+    return rect(span.x0, span.y - high / 2, max(long, 1.5), high, _colour(span.worker))
 
 
 def _marks(row: Row) -> Iterator[str]:
     yield from (_glyph(glyph) for glyph in row.glyphs)
-    labels = [_text(g.x, g.y - 7.5, g.label) for g in row.glyphs if g.label]
-    labels += [_text(n.x, n.y - 7.5, n.text, ' text-anchor="start"') for n in row.names]
+    labels = [written(g.x, g.y - 7.5, g.label) for g in row.glyphs if g.label]
+    labels += [written(n.x, n.y - 7.5, n.text, ' text-anchor="start"') for n in row.names]
     if labels:
         yield f'<g font-size="9.5" text-anchor="middle">{"".join(labels)}</g>'
 
@@ -133,7 +135,7 @@ def _glyph(glyph: Glyph) -> str:
     paint = f'fill="{colour}" stroke="#fff"' if filled else f'fill="none" stroke="{colour}"'
     width = "" if filled else ' stroke-width="2.2"'
     disc = "" if filled else f'<circle r="6.2" fill="{PAPER}" fill-opacity="0.85"/>'
-    where = f"translate({_n(glyph.x)} {_n(glyph.y)})"
+    where = f"translate({px(glyph.x)} {px(glyph.y)})"
     return f'<g transform="{where}">{disc}<path d="{path}" {paint}{width}/></g>'
 
 
@@ -146,7 +148,7 @@ def _break(one: Break, picture: Picture) -> Iterator[str]:
     edges = f"{_torn(left, top, bottom)}{_torn(right, bottom, top)}"
     yield f'<path d="{shape}" fill="#fff"/><path d="{edges}" fill="none" stroke="{QUIET}"/>'
     at = min(max(middle, 60), picture.width - 60)
-    yield _text(at, top - 6, one.text, ' text-anchor="middle" font-size="11" font-style="italic"')
+    yield written(at, top - 6, one.text, ' text-anchor="middle" font-size="11" font-style="italic"')
 
 
 def _torn(x: float, begin: float, end: float, move: str = "M") -> str:
@@ -154,15 +156,15 @@ def _torn(x: float, begin: float, end: float, move: str = "M") -> str:
     step = 7 if end > begin else -7
     turns = max(1, int((end - begin) / step))
     zigzag = "".join(f"l{3 if turn % 2 else -3} {step}" for turn in range(turns))
-    return f"{move}{_n(x)} {_n(begin)}{zigzag}"
+    return f"{move}{px(x)} {px(begin)}{zigzag}"
 
 
 def _entry(entry: Entry) -> str:
-    words = _text(entry.x + 26, entry.y + 4, entry.word, ' font-size="11"')
+    words = written(entry.x + 26, entry.y + 4, entry.word, ' font-size="11"')
     if not entry.bar:
         return _glyph(Glyph(entry.x + 12, entry.y, entry.kind, "")) + words
     if entry.kind == "ticks":
-        d = f"M{_n(entry.x + 6)} {_n(entry.y - 5)}v11m5-11v11m5-11v11"
+        d = f"M{px(entry.x + 6)} {px(entry.y - 5)}v11m5-11v11m5-11v11"
         return f'<path d="{d}" stroke="{NOBODY}" stroke-width="2"/>{words}'
     sample = Span(entry.x, entry.x + 20, entry.y, entry.kind, 0)
     under = _span(Span(entry.x, entry.x + 20, entry.y, "try", 0)) if entry.kind == "asleep" else ""
@@ -171,26 +173,3 @@ def _entry(entry: Entry) -> str:
 
 def _colour(worker: int) -> str:
     return WORKERS[worker % len(WORKERS)] if worker >= 0 else NOBODY
-
-
-def _rect(x: float, y: float, width: float, height: float, fill: str, more: str = "") -> str:
-    size = f'width="{_n(width)}" height="{_n(height)}"'
-    return f'<rect x="{_n(x)}" y="{_n(y)}" {size} fill="{fill}"{more}/>'
-
-
-def _text(x: float, y: float, words: str, more: str = "") -> str:
-    return f'<text x="{_n(x)}" y="{_n(y)}"{more}>{_t(words)}</text>'
-
-
-def _n(number: float) -> str:
-    """A number with one decimal at most."""
-    return f"{number:.1f}".removesuffix(".0")
-
-
-def _t(words: str) -> str:
-    """Text that XML allows: control characters and lone surrogates would break the file."""
-    return escape("".join(c if _allowed(c) else "\ufffd" for c in words), quote=False)
-
-
-def _allowed(c: str) -> bool:
-    return c in "\t\n\r" or (c >= " " and not "\ud800" <= c <= "\udfff" and c not in "\ufffe\uffff")

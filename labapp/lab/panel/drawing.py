@@ -17,7 +17,8 @@ from labapp.lab.panel.moment import QUEUE, WORLD, Bar, Mark, Moment, ago, lanes,
 from labapp.lab.panel.moment import WINDOW as SECONDS
 from labapp.lab.panel.words import lines, words
 from labapp.views.keys import printable
-from labapp.views.timeline_svg import BAND, INK, PAPER, QUIET, RULE, SHAPES, WORKERS
+from labapp.views.svg import BAND, INK, PAPER, QUIET, RULE
+from labapp.views.timeline_svg import SHAPES, WORKERS
 
 WIDTH, LEFT, RIGHT = 860.0, 90.0, 845.0
 TOP, EDGE, LANE, BAR, LINE = 26.0, 8.0, 18.0, 16.0, 16.0
