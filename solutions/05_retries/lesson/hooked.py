@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 from celery import Celery, Task
 from letter import KEY, letter
 from partner import NotNow, charged
@@ -27,7 +28,7 @@ class Kept(Task):
 
 @app.task(
     base=Kept,
-    autoretry_for=(NotNow,),
+    autoretry_for=(NotNow, httpx.TransportError),
     max_retries=1,
     default_retry_delay=0,
 )

@@ -25,7 +25,7 @@ def patient(order: str) -> str:
     return charged(order, timeout=2)
 
 
-@app.task(bind=True, max_retries=2, default_retry_delay=0)
+@app.task(bind=True, max_retries=1, default_retry_delay=0)
 def swallowing(self, order: str) -> str:
     """Whatever goes wrong, try again.  A limit is something that goes wrong."""
     try:

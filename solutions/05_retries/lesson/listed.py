@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 from celery import Celery
 from celery.signals import task_failure
 from letter import KEY, letter
@@ -25,7 +26,7 @@ def keep(sender: Any, task_id: str, exception: Any, args: Any, kwargs: Any, **_:
     app.backend.client.rpush(KEY, letter(sender.name, task_id, args, kwargs, exception))
 
 
-@app.task(autoretry_for=(NotNow,), max_retries=1, default_retry_delay=0)
+@app.task(autoretry_for=(NotNow, httpx.TransportError), max_retries=1, default_retry_delay=0)
 def charge(order: str) -> str:
     """Charge the order; two attempts in all."""
     return charged(order, timeout=None)

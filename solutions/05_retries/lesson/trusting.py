@@ -1,5 +1,6 @@
 """Dead letters from a setting that an article names.  Celery has no such setting."""
 
+import httpx
 from celery import Celery
 from partner import NotNow, charged
 
@@ -16,7 +17,7 @@ app.conf.update(
 )
 
 
-@app.task(autoretry_for=(NotNow,), max_retries=1, default_retry_delay=0)
+@app.task(autoretry_for=(NotNow, httpx.TransportError), max_retries=1, default_retry_delay=0)
 def charge(order: str) -> str:
     """Charge the order; two attempts in all."""
     return charged(order, timeout=None)
