@@ -1,7 +1,7 @@
 """Requests over time as one SVG that shows wherever a picture does.
 
-Bars on one scale of seconds and one of requests, a panel for each run.  What was refused is striped,
-what was charged is solid, what was only answered is hollow: no colour carries a meaning alone.
+Bars on one scale of seconds and one of requests, a panel for each run.  What was refused is
+striped, what was charged solid, what was only answered hollow: no colour carries a meaning alone.
 Depends on the arrivals and `labapp.views.svg`.
 """
 
@@ -91,9 +91,7 @@ def boxes(panel: Panel, frame: Frame, bottom: float) -> list[Box]:
     return found
 
 
-def storm_svg(
-    panels: Sequence[Panel], slice_seconds: float, title: str, description: str
-) -> str:
+def storm_svg(panels: Sequence[Panel], slice_seconds: float, title: str, description: str) -> str:
     """The picture as SVG.
 
     Args:

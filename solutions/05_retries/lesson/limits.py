@@ -31,7 +31,7 @@ def swallowing(self, order: str) -> str:
     try:
         return charged(order, timeout=None)
     except Exception as error:
-        raise self.retry(exc=error)
+        raise self.retry(exc=error) from error
 
 
 @app.task(bind=True, max_retries=3)
@@ -40,7 +40,7 @@ def far(self, order: str, seconds: float = 3.0) -> str:
     try:
         return charged(order)
     except NotNow as error:
-        raise self.retry(exc=error, countdown=seconds)
+        raise self.retry(exc=error, countdown=seconds) from error
 
 
 @app.task

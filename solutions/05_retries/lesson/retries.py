@@ -20,7 +20,7 @@ def everything(self, order: str) -> str:
     try:
         return ask(order).json()["receipt"]
     except Exception as error:
-        raise self.retry(exc=error)
+        raise self.retry(exc=error) from error
 
 
 @app.task(
@@ -41,9 +41,9 @@ def careful(self, order: str) -> str:
     try:
         return charged(order)
     except NotNow as error:
-        raise self.retry(exc=error, countdown=error.wait + backoff(self.request.retries))
+        raise self.retry(exc=error, countdown=error.wait + backoff(self.request.retries)) from error
     except httpx.TransportError as error:
-        raise self.retry(exc=error, countdown=backoff(self.request.retries))
+        raise self.retry(exc=error, countdown=backoff(self.request.retries)) from error
 
 
 @app.task(autoretry_for=(httpx.TransportError, NotNow), max_retries=5, default_retry_delay=0)
@@ -54,4 +54,4 @@ def misread(order: str) -> str:
 
 def backoff(retries: int) -> float:
     """Seconds before the next attempt, any number up to a bound that doubles."""
-    return random.uniform(0, 0.2 * 2**retries)
+    return random.uniform(0, 0.2 * 2**retries)  # noqa: S311  no secret

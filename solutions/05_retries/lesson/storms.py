@@ -38,7 +38,7 @@ def in_step(self, order: str) -> None:
     try:
         charged(order)
     except NotNow as error:
-        raise self.retry(exc=error, countdown=2 * 2**self.request.retries)
+        raise self.retry(exc=error, countdown=2 * 2**self.request.retries) from error
 
 
 @app.task(autoretry_for=(NotNow,), max_retries=20, retry_backoff=2, retry_backoff_max=4)
