@@ -205,6 +205,18 @@ class Run:
         columns = ("order", "came into the queue", "task id", "delivery tag", "redelivered")
         return Table(columns, rows, "What came into the queue more than once")
 
+    def waits(self, key: str) -> tuple[float, ...]:
+        """For how many seconds each retry of this business key was to wait, as its message said.
+
+        When it really came, ``requests.waits`` says.
+
+        Raises:
+            LabError: the run was made without ``drawing=True``.
+        """
+        self._needs_drawing("waits")
+        into = [mark for mark in self.history.of(Mark) if mark.key == key and mark.tag]
+        return tuple(mark.wait for mark in into[1:] if mark.step == "queued")
+
     def _needs_drawing(self, what: str) -> None:
         if not self.plan.drawing:
             raise LabError(

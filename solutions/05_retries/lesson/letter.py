@@ -14,6 +14,6 @@ def letter(task: str, task_id: str, args: Any, kwargs: Any, error: BaseException
             "task": task,
             "args": list(args or ()),
             "kwargs": dict(kwargs or {}),
-            "error": f"{type(error).__name__}: {error}",
+            "error": repr(error),
         }
     )
