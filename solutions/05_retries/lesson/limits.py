@@ -49,4 +49,4 @@ def rejecting(order: str) -> str:
     try:
         return charged(order)
     except httpx.HTTPStatusError as error:
-        raise Reject(error, requeue=False) from error
+        raise Reject(str(error), requeue=False) from error
