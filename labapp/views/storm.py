@@ -64,7 +64,8 @@ class Requests:
         charged = {arrival.key for arrival in self.arrivals if arrival.end is End.CHARGED}
         any_refused = any(arrival.end is End.REFUSED for arrival in self.arrivals)
         refused = "requests were refused" if any_refused else "no request was refused"
-        return f"{len(keys)} orders · {len(charged)} charged · {refused}"
+        orders = f"{len(keys)} order{'' if len(keys) == 1 else 's'}"
+        return f"{orders} · {len(charged)} charged · {refused}"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/plain": repr(self), "image/svg+xml": Storm({"": self}).svg()}

@@ -16,7 +16,7 @@ from labapp.views.svg import BLUE, PAPER, QUIET, RULE, VERMILLION, canvas, px, r
 
 WIDTH, MARGIN = 860.0, 14.0
 LEFT, RIGHT = 56.0, 846.0
-TITLE, PLOT, GAP = 22.0, 110.0, 12.0
+TITLE, PLOT, GAP = 32.0, 110.0, 10.0
 AXIS, LEGEND = 24.0, 20.0
 STRIPE = 5.0
 """Pixels from one stripe of a refused bar to the next."""
@@ -119,9 +119,9 @@ def ends(panel: Panel) -> Iterator[End]:
 
 def _panel(panel: Panel, frame: Frame, bottom: float) -> Iterator[str]:
     top = bottom - PLOT
-    yield written(LEFT, top - 8, panel.name[:NAME_LENGTH], ' font-weight="bold"')
+    yield written(LEFT, top - 17, panel.name[:NAME_LENGTH], ' font-weight="bold"')
     caption = f"requests in {frame.slice_seconds:g} s"
-    yield written(RIGHT, top - 8, caption, f' text-anchor="end" font-size="10" fill="{QUIET}"')
+    yield written(RIGHT, top - 17, caption, f' text-anchor="end" font-size="10" fill="{QUIET}"')
     yield from _lines(frame, bottom)
     found = boxes(panel, frame, bottom)
     for box in found:
@@ -156,7 +156,8 @@ def _lines(frame: Frame, bottom: float) -> Iterator[str]:
     step = nice_step(frame.top, MOST_LINES)
     marks = range(0, frame.top + 1, step)
     d = "".join(f"M{px(LEFT)} {px(bottom - frame.high(mark))}H{px(RIGHT)}" for mark in marks)
-    yield f'<path d="{d}" stroke="{RULE}"/>'
+    upright = "".join(f"M{px(x)} {px(bottom)}v{px(-PLOT)}" for x, _ in ticks(frame))
+    yield f'<g stroke="{RULE}"><path d="{d}"/><path d="{upright}" stroke-dasharray="1 3"/></g>'
     yield f'<g font-size="10" fill="{QUIET}" text-anchor="end">'
     yield from (written(LEFT - 6, bottom - frame.high(mark) + 3.5, str(mark)) for mark in marks)
     yield "</g>"
@@ -164,14 +165,20 @@ def _lines(frame: Frame, bottom: float) -> Iterator[str]:
 
 def _seconds(frame: Frame, bottom: float) -> Iterator[str]:
     """The scale of time, below the last panel."""
+    yield f'<g font-size="10" fill="{QUIET}" text-anchor="middle">'
+    yield from (written(x, bottom + 14, f"{seconds:g} s") for x, seconds in ticks(frame))
+    yield "</g>"
+
+
+def ticks(frame: Frame) -> list[tuple[float, float]]:
+    """Where the scale of time has a mark, in pixels, and its seconds: whole ones, where a second
+    has several slices."""
     width = frame.slice_seconds
     every = max(1, math.ceil(frame.slices / MOST_TICKS))
-    whole = round(1 / width) if 0 < width < 1 and abs(1 / width - round(1 / width)) < 1e-9 else 1
-    every = math.ceil(every / whole) * whole
-    yield f'<g font-size="10" fill="{QUIET}" text-anchor="middle">'
-    for number in range(0, frame.slices + 1, every):
-        yield written(LEFT + number * frame.step, bottom + 14, f"{number * width:g} s")
-    yield "</g>"
+    in_a_second = round(1 / width) if 0 < width < 1 else 1
+    every = math.ceil(every / in_a_second) * in_a_second
+    marks = range(0, frame.slices + 1, every)
+    return [(LEFT + number * frame.step, number * width) for number in marks]
 
 
 def _legend(drawn: set[End], y: float) -> Iterator[str]:
