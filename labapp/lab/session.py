@@ -17,6 +17,7 @@ from labapp.lab.broker import Broker
 from labapp.lab.database import VARIABLE, ShopDatabase
 from labapp.lab.publisher import Module, Publisher
 from labapp.node.client import Nodes
+from labapp.stack.home import make_private
 from labapp.stack.state import Stack, task_environment
 from labapp.world.client import WorldClient
 
@@ -88,6 +89,8 @@ class Session:
         """A folder of this session's own that its workers may write too, on whichever node."""
         if self._shared is None:
             where = self.stack.shared_folder or None
+            if where is not None:
+                make_private(Path(where))
             self._shared = TemporaryDirectory(prefix="lab-shared-", dir=where)
         return Path(self._shared.name)
 

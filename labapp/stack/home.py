@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from labapp.errors import LabError
@@ -10,6 +11,8 @@ from labapp.errors import LabError
 FIRST_NOTEBOOK = Path("notebooks/00_start_here.ipynb")
 PROGRESS_VARIABLE = "LAB_PROGRESS"
 """Environment variable with the path of the file that says what the learner has done."""
+SHARED = "shared"
+"""Folder of the state folder in which sessions share files with their workers."""
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -42,6 +45,12 @@ def make_private(folder: Path) -> Path:
     """Create a folder, and its parents, that only its owner may enter."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
+
+
+def emptied(folder: Path) -> Path:
+    """The folder, private and empty, whatever was in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return make_private(folder)
 
 
 def unused(path: Path) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from labapp.stack import broker, flower, jupyter
 from labapp.stack.health import answers
-from labapp.stack.home import PACKAGE_ROOT, PROGRESS_VARIABLE, make_private
+from labapp.stack.home import PACKAGE_ROOT, PROGRESS_VARIABLE, SHARED, make_private
 from labapp.stack.logs import log_folder
 from labapp.stack.ports import LOOPBACK, Port
 from labapp.stack.service import Plan
@@ -87,6 +87,7 @@ def draw(home: Path, root: Path, options: Options, identity: tuple[int, float]) 
         node_urls=(ports[2].url,),
         control_token=secrets.token_hex(16),
         mail_url=f"smtp://{LOOPBACK}:{mail.number}",
+        shared_folder=str(home / SHARED),
     )
     plans = [_broker(home, binary, stack), _world(home, stack), _node(home, root, stack)]
     if not options.headless:

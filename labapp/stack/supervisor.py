@@ -18,7 +18,7 @@ import psutil
 
 from labapp.errors import LabError
 from labapp.stack import flower, jupyter, stale
-from labapp.stack.home import make_private
+from labapp.stack.home import SHARED, emptied, make_private
 from labapp.stack.lock import FolderLock
 from labapp.stack.logs import log_folder, tail
 from labapp.stack.processes import become_subreaper, creation_time, kill_all
@@ -57,6 +57,7 @@ class Supervisor:
         """
         become_subreaper()
         make_private(log_folder(self.home) / "workers")
+        emptied(self.home / SHARED)  # a kernel that was killed has left its folder there
         self._say_notes()
         try:
             while not self._stopping:
@@ -187,6 +188,7 @@ class Supervisor:
             self._finish(service, began + STOP_SECONDS)
         self._kill_strays()
         flower.remove_socket(self.stack.flower_socket)
+        emptied(self.home / SHARED)
         (self.home / STATE_FILE).unlink(missing_ok=True)
         for port in self._blueprint.ports:
             port.release()

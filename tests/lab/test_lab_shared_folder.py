@@ -11,6 +11,7 @@ from labapp.lab.publisher import Module
 from labapp.lab.run import Plan, WorkerSettings
 from labapp.lab.session import Session
 from labapp.stack.state import Stack, from_environment
+from labapp.stack.testing import headless_stack
 
 NOTES = """
 import os
@@ -42,10 +43,20 @@ def test_what_a_task_writes_there_is_read_here_and_goes_with_the_session(
     assert not folder.exists()
 
 
-def test_it_is_a_temporary_folder_where_all_is_on_one_machine(session: Session) -> None:
+def test_it_is_in_the_labs_own_folder_where_all_is_on_one_machine(session: Session) -> None:
     one = session.shared_folder()
+    assert one.parent == Path(session.stack.shared_folder)
+    assert one.parent.name == "shared"
     assert list(one.iterdir()) == []
     assert one.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_a_killed_kernel_has_left_goes_with_the_lab(tmp_path: Path) -> None:
+    home = tmp_path / ".lab"
+    left = home / "shared" / "lab-shared-of-before"
+    left.mkdir(parents=True)
+    with headless_stack(home) as stack:
+        assert list(Path(stack.shared_folder).iterdir()) == []
 
 
 def test_containers_are_told_where_it_is() -> None:
