@@ -26,7 +26,7 @@ from labapp.faults import (
     stop,
     together,
 )
-from labapp.world.kinds import Kind, named
+from labapp.world.kinds import SERVED, Kind, named
 from labapp.world.rules import Do, Point, Rule
 
 ORDER_3, ORDER_4 = charge_of("order-3"), charge_of("order-4")
@@ -249,5 +249,5 @@ def test_a_fault_names_what_it_strikes_as_the_history_does() -> None:
     fault = kill_worker(after=[ORDER_3, MAIL_3], before=FILE_3)
     assert fault.keys == ("order-3",) * 3
     assert fault.names == ("order-3", "mail of order-3", "file of order-3")
-    assert fault.kinds == set(Kind)
+    assert fault.kinds == set(SERVED)
     assert len({named(kind, "order-3") for kind in Kind}) == len(Kind)
