@@ -9,9 +9,12 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any, Protocol
+from weakref import finalize
 
 from labapp.lab.broker import Broker
 from labapp.lab.database import VARIABLE, ShopDatabase
@@ -54,7 +57,8 @@ class Session:
         self.guests: list[Guest] = []
         """What ends when the session is cleaned or closed."""
         self._numbers = itertools.count(1)
-        self._shared: TemporaryDirectory[str] | None = None
+        self._shared: Path | None = None
+        self._unshare: Callable[[], object] | None = None
         self._database: ShopDatabase | None = None
 
     @property
@@ -91,8 +95,11 @@ class Session:
             where = self.stack.shared_folder or None
             if where is not None:
                 make_private(Path(where))
-            self._shared = TemporaryDirectory(prefix="lab-shared-", dir=where)
-        return Path(self._shared.name)
+            self._shared = Path(mkdtemp(prefix="lab-shared-", dir=where))
+            # also where nobody closes the session: every one has a folder, since that is where
+            # its database would be
+            self._unshare = finalize(self, rmtree, self._shared, ignore_errors=True)
+        return self._shared
 
     def publisher(self, module: Module) -> Publisher:
         """A publishing process with this module's present source.
@@ -164,8 +171,8 @@ class Session:
         self.broker.close()
         if self._database is not None:
             self._database.close()
-        if self._shared is not None:  # now that no worker writes there any more
-            self._shared.cleanup()
+        if self._unshare is not None:  # now that no worker writes there any more
+            self._unshare()
 
     def __enter__(self) -> Session:
         return self
