@@ -20,10 +20,12 @@ from dataclasses import replace as changed
 from functools import cache
 from typing import Any
 
+from redis.client import NEVER_DECODE
+
 from labapp.errors import LabError
 from labapp.lab.broker import DEAD_LETTERS, Broker, answering
 from labapp.lab.opened import MASK
-from labapp.views.keys import one_line
+from labapp.views.keys import one_line, printable
 from labapp.views.tables import NONE, Table
 
 KEY = DEAD_LETTERS
@@ -94,7 +96,12 @@ class Letter:
     def call(self) -> str:
         """The call, as one would write it."""
         named = [f"{name}={value!r}" for name, value in (self.kwargs or {}).items()]
-        return f"{self.task}({', '.join([*map(repr, self.args), *named])})"
+        return printable(f"{self.task}({', '.join([*map(repr, self.args), *named])})")
+
+    @property
+    def label(self) -> str:
+        """The name as it can be printed."""
+        return printable(self.name)
 
     @property
     def trouble(self) -> str:
@@ -110,7 +117,14 @@ class Letter:
 
 
 def letter(name: str, raw: str) -> Letter:
-    """An entry as a letter; one that is none says what it lacks."""
+    """An entry as a letter; one that is none says what it lacks.
+
+    Args:
+        name: field of the hash, or its place in the list.
+        raw: the entry; bytes that are no UTF-8 as surrogates (`text`).
+    """
+    if not is_utf8(name + raw):
+        return Letter(name, raw, problem="it is no UTF-8")
     try:
         told = json.loads(raw)
     except (ValueError, RecursionError):
@@ -127,6 +141,25 @@ def letter(name: str, raw: str) -> Letter:
         error=told["error"],
         queue=told.get("queue", QUEUE),
     )
+
+
+def text(found: bytes) -> str:
+    """Bytes as text, from which `data` makes the same bytes again, UTF-8 or not."""
+    return found.decode("utf-8", "surrogateescape")
+
+
+def data(shown: str) -> bytes:
+    """The bytes of `text`."""
+    return shown.encode("utf-8", "surrogateescape")
+
+
+def is_utf8(shown: str) -> bool:
+    """Whether the bytes were text."""
+    try:
+        shown.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def problem_of(told: Any) -> str:
@@ -153,18 +186,24 @@ def read_letters(broker: Broker) -> list[Letter]:
     """
     kind = str(broker.redis.type(KEY))
     if kind == "hash":
-        entries = broker.redis.hgetall(KEY).items()
-        found = [letter(str(name), str(raw)) for name, raw in entries]
+        entries: dict[bytes, bytes] = undecoded(broker, "HGETALL", KEY)
+        found = [letter(text(name), text(raw)) for name, raw in entries.items()]
         return sorted(found, key=lambda one: (natural(one.key), one.name))
     if kind == "list":
-        listed = enumerate(broker.redis.lrange(KEY, 0, -1), start=1)
-        return [named_by_id(letter(f"#{place}", str(raw))) for place, raw in listed]
+        listed = enumerate(undecoded(broker, "LRANGE", KEY, 0, -1), start=1)
+        return [named_by_id(letter(f"#{place}", text(raw))) for place, raw in listed]
     if kind == "none":
         return []
     raise LabError(
         f"the key {KEY!r} is a {kind}, and dead letters are in a hash or a list",
         hint=f"HSET {KEY} ID LETTER, or RPUSH {KEY} LETTER; DEL {KEY} removes what is there",
     )
+
+
+def undecoded(broker: Broker, *command: Any) -> Any:
+    """A reply in bytes: whatever lies there must not break the reading of the rest."""
+    whole = {NEVER_DECODE: True}
+    return broker.redis.execute_command(*command, **whole)  # type: ignore[no-untyped-call]
 
 
 def natural(key: str) -> tuple[str, int]:
@@ -223,7 +262,8 @@ def move(broker: Broker, one: Letter, message: str = "") -> bool:
     Returns:
         Whether it was still there; somebody else may have moved it.
     """
-    moved = broker.redis.eval(MOVE, 2, KEY, one.queue, one.name, one.raw, message)
+    entry = (data(one.name), data(one.raw))
+    moved = broker.redis.eval(MOVE, 2, KEY, one.queue, *entry, message)
     return bool(moved)
 
 
@@ -249,13 +289,13 @@ def require_replayable(one: Letter, known: Collection[str] | None) -> None:
     """Raises LabError where the letter cannot be sent, or nobody would know its task."""
     if one.problem:
         raise LabError(
-            f"the dead letter {one.name} cannot be read: {one.problem}",
+            f"the dead letter {one.label} cannot be read: {one.problem}",
             hint=f"a letter is a JSON object with {', '.join(FIELDS)}; discard it, or mend it",
         )
     if known is not None and one.task not in known:
         near = nearest(one.task, known)
         raise LabError(
-            f"there is no task {one.task!r} any more, so {one.key} cannot be replayed",
+            f"there is no task {one.task!r} any more, so {printable(one.key)} cannot be replayed",
             hint=f"did you mean {near}?" if near else "bring it back, or discard the letter",
         )
 
@@ -309,7 +349,7 @@ def pick(letters: Sequence[Letter], wanted: str) -> Letter:
     if len(found) == 1:
         return found[0]
     if found:
-        names = ", ".join(one.name for one in found)
+        names = ", ".join(one.label for one in found)
         raise LabError(f"{len(found)} dead letters go by {wanted!r}", hint=f"name one: {names}")
     near = nearest(wanted, [name for one in letters for name in (one.name, one.key)])
     raise LabError(
@@ -333,7 +373,7 @@ def letters_table(letters: Sequence[Letter], caption: str = "Dead letters") -> T
     rows = [
         (NONE, NONE, one.trouble)
         if one.problem
-        else (one.key, one.call, ADDRESS.sub(MASK, one.trouble))
+        else (printable(one.key), one.call, ADDRESS.sub(MASK, one.trouble))
         for one in letters
     ]
     return Table(("order", "call", "why"), rows, caption if rows else f"{caption}: none")
@@ -343,10 +383,10 @@ def opened(one: Letter) -> Table:
     """One letter, field by field."""
     fields = one.to_json()
     rows = [
-        (name, value if isinstance(value, str) else json.dumps(value))
+        (name, printable(value) if isinstance(value, str) else json.dumps(value))
         for name, value in fields.items()
     ]
-    return Table(("field", "value"), rows, f"The dead letter of {one.key}")
+    return Table(("field", "value"), rows, f"The dead letter of {printable(one.key)}")
 
 
 class DeadLetters:

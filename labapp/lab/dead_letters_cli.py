@@ -56,7 +56,7 @@ def listing(as_json: bool) -> str:
         return json.dumps([one.to_json() for one in found], indent=2)
     if not found:
         return "lab: no dead letters"
-    rows = [(one.name, NONE if one.problem else one.call, one.trouble) for one in found]
+    rows = [(one.label, NONE if one.problem else one.call, one.trouble) for one in found]
     return repr(Table(("id", "call", "why"), rows))
 
 
@@ -100,7 +100,7 @@ def picked(broker: Broker, names: Sequence[str]) -> list[Letter]:
 
 def told(letter: Letter) -> str:
     """A letter in a line: its id and its call."""
-    return f"{letter.name} {letter.call}" if not letter.problem else letter.name
+    return letter.label if letter.problem else f"{letter.label} {letter.call}"
 
 
 def require_choice(names: Sequence[str], every: bool, verb: str) -> None:

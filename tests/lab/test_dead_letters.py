@@ -120,6 +120,24 @@ def test_a_key_of_another_type_is_told_in_one_line(broker: Broker) -> None:
         read_letters(broker)
 
 
+@pytest.mark.parametrize("kind", ["hash", "list"])
+def test_bytes_that_are_no_text_are_listed_and_can_be_discarded(broker: Broker, kind: str) -> None:
+    put_aside(broker, "shop.charge", orders(1))
+    (good,) = read_letters(broker)
+    if kind == "hash":
+        broker.redis.hset(KEY, mapping={b"\xff": b"\xfe{}"})
+    else:
+        broker.redis.delete(KEY)
+        broker.redis.rpush(KEY, b"\xfe{}", good.raw)
+
+    (bad,) = [one for one in read_letters(broker) if one.problem]
+
+    assert bad.problem == "it is no UTF-8"
+    assert repr(DeadLetters(lambda: broker, lambda: None)).encode()
+    assert discard(broker, bad)
+    assert read_letters(broker) == [good]
+
+
 # Replaying
 
 
