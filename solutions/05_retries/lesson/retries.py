@@ -1,4 +1,4 @@
-"""Three ideas of what is worth a retry."""
+"""Ideas of what is worth a retry, and when."""
 
 import random
 
@@ -33,6 +33,15 @@ def by_class(order: str) -> str:
     answer = ask(order)
     answer.raise_for_status()
     return answer.json()["status"]
+
+
+@app.task(bind=True)
+def popular(self, order: str) -> str:
+    """The backoff that articles have: it doubles, and it is the same for everybody."""
+    try:
+        return charged(order)
+    except NotNow as error:
+        raise self.retry(exc=error, countdown=2**self.request.retries) from error
 
 
 @app.task(bind=True, max_retries=3)
