@@ -16,7 +16,8 @@ from labapp.course.notebooks import code_cells, read
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "instructor.md").read_text()
 COURSE = parsed((ROOT / "course.toml").read_text())
-SCHEDULES = ("Half a day", "A full day")
+DAYS = ("A full day", "A second day")
+SCHEDULES = ("Half a day", *DAYS)
 WORK = re.compile(r"(\d\d) (lesson|exercise)")
 SAID = re.compile(r"- \*\*([\w-]+)\*\* `(.+)`\n  \*“.+”\* \S.*")
 LONGEST = 90
@@ -112,8 +113,8 @@ def test_nobody_sits_for_long_without_a_break(title: str) -> None:
         assert seated <= LONGEST, row.what
 
 
-def test_the_full_day_has_all_of_the_course() -> None:
-    planned = {row.what for row in schedule("A full day")}
+def test_the_two_days_have_all_of_the_course() -> None:
+    planned = {row.what for day in DAYS for row in schedule(day)}
     for lesson in COURSE.stage:
         assert f"{lesson.number} lesson" in planned
         assert not lesson.exercise or f"{lesson.number} exercise" in planned
