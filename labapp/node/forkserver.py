@@ -11,6 +11,7 @@ Linux only.  Started by ``labapp.node.warm``; may depend on nothing but ``labapp
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -85,6 +86,7 @@ def serve(channel: socket.socket, node: int) -> dict[str, Any] | None:
         if not message:
             return None
         order: dict[str, Any] = json.loads(message)
+        import_large(order["libraries"])
         middle = os.fork()
         if not middle:
             if os.fork():
@@ -96,6 +98,18 @@ def serve(channel: socket.socket, node: int) -> dict[str, Any] | None:
         os.waitpid(middle, 0)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def import_large(names: Sequence[str]) -> None:
+    """Import what the learner's module will import anyway, once for all the workers to come.
+
+    Where it cannot be imported, the module says so itself."""
+    new = [name for name in names if name not in sys.modules]
+    for name in new:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    if new:
+        gc.freeze()
 
 
 def settle_in(order: dict[str, Any], descriptors: Sequence[int], node: int) -> None:

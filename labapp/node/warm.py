@@ -16,12 +16,14 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import select
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from labapp.node.forkserver import MARK, MARK_LENGTH, ROOM
 from labapp.node.probe import FD_VARIABLE
@@ -34,6 +36,19 @@ POOLS = ("prefork", "threads", "solo")
 """Pools whose worker may be forked; the others patch the interpreter before anything else."""
 REPLY_SECONDS = 10.0
 """Seconds that a fork may take (it takes milliseconds)."""
+
+
+LARGE = ("sqlalchemy",)
+"""Libraries that only some modules import, and that take as long as the rest of a start."""
+
+
+def large_libraries(folder: Path) -> list[str]:
+    """Those of ``LARGE`` that a module in this folder names: worth importing before the fork."""
+    found = ""
+    with contextlib.suppress(OSError):  # whoever imports the module says what is wrong with it
+        found = "\n".join(path.read_text(errors="replace") for path in folder.glob("*.py"))
+    imported = r"^\s*(?:from|import) {}\b"
+    return [name for name in LARGE if re.search(imported.format(name), found, re.MULTILINE)]
 
 
 class Forked:
@@ -112,7 +127,13 @@ class ForkServer:
             log: descriptor of its output.
             probe: descriptor for its probe.
         """
-        order = {"command": list(command), "cwd": cwd, "env": dict(env), "probe": FD_VARIABLE}
+        order = {
+            "command": list(command),
+            "cwd": cwd,
+            "env": dict(env),
+            "probe": FD_VARIABLE,
+            "libraries": large_libraries(Path(cwd)),
+        }
         try:
             socket.send_fds(self._channel, [json.dumps(order).encode()], [log, probe])
             told = json.loads(self._hear())

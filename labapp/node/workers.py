@@ -37,7 +37,13 @@ TAIL_BYTES = 64 * 1024
 """How much of a log's end is looked at: a task may print without measure."""
 SCRATCH = ".tmp"
 """Suffix of the folder beside a worker's log that holds its temporary files."""
-OWN_VARIABLES = ("CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "PARTNER_", "MAIL_")
+OWN_VARIABLES = (
+    "CELERY_BROKER_URL",
+    "CELERY_RESULT_BACKEND",
+    "PARTNER_",
+    "MAIL_",
+    "SHOP_DATABASE_URL",
+)
 """What the lab itself puts into a worker's environment; nothing reads it at import."""
 QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
 """Arguments that halve a worker's start: with mingle it waits for others to answer."""
@@ -159,7 +165,8 @@ class Worker:
         with self.log.open("ab") as log:
             forked = None
             if warm is not None and self.spec.may_be_forked:
-                forked = warm.fork(self.spec.command(), self.spec.path, env, log.fileno(), theirs)
+                command, path = self.spec.command(), self.spec.path
+                forked = warm.fork(command, path, env, log.fileno(), theirs)
             return forked or self._run_command(env, log, theirs)
 
     def _run_command(

@@ -21,6 +21,7 @@ from labapp.lab.matrix import cells
 from labapp.lab.publisher import Module
 from labapp.lab.run import Plan, Run, WorkerSettings
 from labapp.lab.session import Session
+from labapp.node.workers import WorkerSpec
 from labapp.stack.container import database as told_in_compose
 from labapp.stack.state import Stack, described_by, is_there
 from labapp.world.kinds import Kind
@@ -313,3 +314,8 @@ def test_compose_names_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert told_in_compose() == {}
     (tmp_path / "secrets.env").write_text("LAB_POSTGRES_PASSWORD=secret\n")
     assert told_in_compose() == {"LAB_DATABASE_URL": AT}
+
+
+def test_a_worker_that_is_told_of_the_database_may_still_be_forked(session: Session) -> None:
+    told = session.environment("http://127.0.0.1:1/run")
+    assert WorkerSpec("w1", "shop", ".", env=told).may_be_forked

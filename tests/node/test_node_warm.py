@@ -122,6 +122,17 @@ def test_a_module_that_was_edited_is_imported_afresh(warm: Bench) -> None:
     assert editions == ["first", "second"]
 
 
+def test_a_large_library_is_imported_once_for_all_workers_to_come(warm: Bench) -> None:
+    told = 'print("there", "sqlalchemy" in sys.modules, "already", flush=True)'
+    plain = FORKING.replace("import httpx\n", f"import httpx\n{told}\n")
+    large = plain.replace("from celery", "import sqlalchemy\nfrom celery", 1)
+    found = []
+    for source in (plain, large):
+        warm.write(source)
+        found.append(word_after(warm, warm.start(), "there"))
+    assert found == ["False", "True"]
+
+
 def test_kill_finds_a_copy_that_has_left_the_family(warm: Bench) -> None:
     worker = warm.start()
     warm.hold("leave_a_copy", "order-1")
