@@ -50,9 +50,9 @@ MANY = 20
 MOST_TRIES = 12
 """How often an order may be tried."""
 EVEN, MOST = 0.05, 0.7
-"""All wait equally long where so large a part of them differs from their median by so small a part
-of it at most.  A jitter of half of each wait leaves a quarter of them there; what a loaded machine
-adds to a wait is some 0.01 s, and rarely more."""
+"""All wait equally long where each wait of so large a part of them differs from its median by so
+small a part of it at most.  A jitter of half of each wait leaves one in forty of them there; what a
+loaded machine adds to a wait is some 0.01 s, and rarely more."""
 AT_ONCE = 4
 """Trials that run at a time: most of their time they wait."""
 FEWEST = 10
@@ -99,16 +99,23 @@ def as_asked(seen: Outcome) -> str:
 
 
 def in_lock_step(seen: Outcome) -> bool:
-    """Everybody waited equally long before the first two retries.
+    """Everybody waited equally long before the first retry, and before the second.
 
-    Two, for Celery's own jitter is of whole seconds: before the first one there are two of them to
-    draw from, and twenty orders draw the same too often."""
-    waited = [sum(waits[:2]) for waits in seen.waits.values()]
+    Two, and each by itself: Celery's own jitter is of whole seconds.  Before the first retry there
+    are two of them to draw from, and twenty orders draw the same too often; the sum of both waits
+    is the same in a third of the orders."""
+    waited = [waits[:2] for waits in seen.waits.values() if waits]
     if len(waited) < FEWEST:
         return False
-    middle = median(waited)
-    alike = sum(abs(wait - middle) <= EVEN * middle for wait in waited)
+    second = [waits[1] for waits in waited if len(waits) > 1]
+    usual = (median(waits[0] for waits in waited), median(second) if second else 0.0)
+    alike = sum(all(map(even, waits, usual)) for waits in waited)
     return alike >= MOST * len(waited)
+
+
+def even(wait: float, usual: float) -> bool:
+    """A wait is as long as is usual."""
+    return abs(wait - usual) <= EVEN * usual
 
 
 def spread(seen: Outcome) -> str:

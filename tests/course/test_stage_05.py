@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import subprocess
 from dataclasses import replace
@@ -26,6 +27,7 @@ from labapp.course.stage_05 import (
     FOREVER,
     FROZEN,
     MANY,
+    MOST,
     MOST_TRIES,
     PATIENCE,
     POISON,
@@ -153,16 +155,30 @@ def test_a_jitter_of_half_of_each_wait_is_never_taken_for_lock_step(seed: int) -
     assert not in_lock_step(replace(WELL, waits=waits))
 
 
-def test_celerys_own_jitter_is_hardly_ever_taken_for_lock_step() -> None:
-    """Whole seconds, from none to the whole wait (celery/utils/time.py): twenty orders may draw the
-    same; so that a shop which jitters that way fails by chance, once in some hundred checks."""
-    chance = random.Random(0)  # noqa: S311  a draw to repeat, not a secret
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_celerys_own_jitter_is_not_taken_for_lock_step(factor: int) -> None:
+    """Whole seconds, from none to the whole wait (celery/utils/time.py).  An order draws one of
+    six pairs at the least, and 14 of 20 the same one less than once in a million checks."""
+    pairs = (factor + 1) * (2 * factor + 1)
+    alike = math.ceil(MOST * MANY)
+    chance = sum(math.comb(MANY, n) * (pairs - 1) ** (MANY - n) for n in range(alike, MANY + 1))
+    assert pairs * chance / pairs**MANY < 1.1e-6
+    drawing = random.Random(factor)  # noqa: S311  a draw to repeat, not a secret
 
     def drawn() -> Outcome:
-        waits = [(float(chance.randrange(2)), float(chance.randrange(3))) for _ in range(MANY)]
+        bounds = (factor, 2 * factor)
+        waits = [tuple(float(drawing.randrange(most + 1)) for most in bounds) for _ in range(MANY)]
         return replace(WELL, waits={f"order-{n}": pair for n, pair in enumerate(waits)})
 
-    assert sum(in_lock_step(drawn()) for _ in range(1000)) < 10
+    assert not any(in_lock_step(drawn()) for _ in range(1000))
+
+
+@pytest.mark.parametrize("waits", [(2.0, 4.0), (0.0, 0.0), (3.0,)])
+def test_orders_of_which_some_needed_one_retry_only_are_in_lock_step(
+    waits: tuple[float, ...],
+) -> None:
+    told = {f"order-{n}": waits[: 1 + n % 2] for n in range(MANY)}
+    assert in_lock_step(replace(WELL, waits=told))
 
 
 @given(st.integers(0, 2**32), st.floats(0.2, 10))
