@@ -29,7 +29,8 @@ SVG = "image/svg+xml"
 DIAGRAM = "diagram"
 """Class of a diagram, in words."""
 _EDGE = re.compile(r"^(?P<one>.+?)\s*(?:-->|-\.->)(?:\|(?P<says>[^|]*)\|)?\s*(?P<other>.+)$")
-_NODE = re.compile(r"^(?P<name>\w+)(?:\[\(?\"?(?P<label>.*?)\"?\)?\])?$")
+_NODE = re.compile(r"^(?P<name>\w+)(?:[\[{]\(?\"?(?P<label>.*?)\"?\)?[\]}])?$")
+_BREAK = re.compile(r"<br\s*/?>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def _arrows(arrows: Iterable[tuple[str, str, str]]) -> str:
 
 def _label(words: str) -> str:
     """Its first line as it is, the others smaller."""
-    head, *rest = words.split("<br>")
+    head, *rest = _BREAK.split(words)
     small = "".join(f" <small>{escape(line)}</small>" for line in rest)
     return f"{escape(head)}{small}"
 

@@ -219,6 +219,13 @@ def test_a_flowchart_is_a_list_of_its_arrows() -> None:
     assert second.get_text(" ", strip=True) == "Redis queue → API"
 
 
+def test_a_question_in_a_flowchart_is_a_node_like_any_other() -> None:
+    source = 'flowchart TD\n  Q{"may it<br/>go well?"} -->|no| D["aside"]'
+    arrow = BeautifulSoup(page.diagram(source), "html.parser").li
+    assert arrow is not None
+    assert arrow.get_text(" ", strip=True) == "may it go well? no → aside"
+
+
 @given(st.text(alphabet='AB -->|.[]()"\n<br>&x', max_size=60))
 def test_a_diagram_of_another_kind_is_shown_as_it_is_written(source: str) -> None:
     shown = BeautifulSoup(page.diagram(source), "html.parser")
