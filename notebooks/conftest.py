@@ -9,6 +9,7 @@ process (so one per xdist worker), started by the first cell that runs.
 from __future__ import annotations
 
 import random
+import re
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,8 @@ NBVAL_DEFAULT_TIMEOUT = 2000.0
 LOG_TAIL_LINES = 15
 OUTPUTS = ("display_data", "execute_result", "stream", "error")
 ENVIRONMENT = pytest.StashKey[Environment]()
+PARTS = re.compile(r"\btest_(?P<file>answers|flips)\.py::\w+\[(?P<part>\w+)-")
+"""Of the longest files, what shares its fixtures: the tests of one stage, of one lesson."""
 
 
 # --- options and configuration -------------------------------------------------------------------
@@ -90,12 +93,17 @@ def pytest_collect_file(
     stage = parent.config.option.stage
     if stage and stage_of(file_path) != stage:
         return others
-    # A case file stands alone: nothing follows it, and it follows nothing.
-    rounds = 1 if stage_of(file_path) == CASES else parent.config.option.rounds
+    rounds = parent.config.option.rounds if _is_main_lesson(file_path) else 1
     return others + [
         Lesson.from_parent(parent, path=file_path, **_round_name(parent, file_path, number))
         for number in range(1, rounds + 1)
     ]
+
+
+def _is_main_lesson(path: Path) -> bool:
+    """Neither a case file nor an appendix: those stand alone, each of their experiments is run a
+    second time by tests/notebooks/test_flips.py."""
+    return path.stem.partition("_")[0].isdigit()
 
 
 def _round_name(parent: pytest.Collector, path: Path, number: int) -> dict[str, str]:
@@ -128,6 +136,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Together(LoadFileScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
+            if part := PARTS.search(nodeid):
+                return f"{part['file']}[{part['part']}"
             file = super()._split_scope(nodeid)
             is_lesson = ".ipynb" in file and CASES not in Path(file).parts
             return "lessons" if is_lesson else file

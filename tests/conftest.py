@@ -21,7 +21,8 @@ RUN = (RUN_MARK, secrets.token_hex(8))  # inherited by whatever the tests start
 ROOT = Path(__file__).parent.parent
 GONE_SECONDS = 5.0
 LONGEST = ("test_flips", "test_answers", "test_lab_verdicts")
-"""Files that take minutes.  A file belongs to one test process, so these have to begin first."""
+"""Files that take minutes.  A file belongs to one test process (these: each stage or lesson of
+theirs), so they have to begin first."""
 
 # The same cases on each run and no time limits: a push must not turn red because a draw was
 # unlucky or a neighbour busy.  To explore further: more examples, without `derandomize`.
@@ -35,12 +36,14 @@ settings.load_profile("lab")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """What takes longest first, in the order that others made; xdist keeps it (`make test`)."""
     yield
-    items.sort(key=lambda item: not _takes_minutes(item.path))
+    items.sort(key=lambda item: _turn(item.path))
 
 
-def _takes_minutes(file: Path) -> bool:
-    """The lessons stay together, too: several rounds of them on one stack."""
-    return file.stem in LONGEST or (file.suffix == ".ipynb" and file.parent.name == "notebooks")
+def _turn(file: Path) -> int:
+    """The lessons stay together, several rounds of them on one stack: nothing else is as long."""
+    if file.suffix == ".ipynb" and file.parent.name == "notebooks":
+        return 0
+    return 1 if file.stem in LONGEST else 2
 
 
 class LeftOvers:

@@ -87,6 +87,17 @@ def servers(bench: Bench) -> list[psutil.Process]:
     return [p for p in node.children() if "labapp.node.forkserver" in p.cmdline()]
 
 
+def start_servers_anew(bench: Bench) -> None:
+    """Of a node on which other tests' modules have been, end the servers; others take their turns.
+
+    Both have to be new ones: two workers in a row are forked, by one each."""
+    old = {server.pid for server in servers(bench)}
+    for pid in old:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: forked(bench) and forked(bench), "two forked workers in a row", PATIENCE)
+    assert not old & {server.pid for server in servers(bench)}
+
+
 def forked(bench: Bench) -> bool:
     """Start and end a worker; whether it was forked (its program has not been run anew)."""
     worker = bench.start()
@@ -126,6 +137,7 @@ def test_a_large_library_is_imported_once_for_all_workers_to_come(warm: Bench) -
     told = 'print("there", "sqlalchemy" in sys.modules, "already", flush=True)'
     plain = FORKING.replace("import httpx\n", f"import httpx\n{told}\n")
     large = plain.replace("from celery", "import sqlalchemy\nfrom celery", 1)
+    start_servers_anew(warm)
     found = []
     for source in (plain, large):
         warm.write(source)
