@@ -1,4 +1,4 @@
-"""Processes as a node needs them: descendants, owners of connections, exact stops and kills.
+"""Processes as a node needs them: descendants, exact stops and kills.
 
 Every wait here is for a state of the kernel's (stopped, zombie, gone), polled each millisecond,
 with a deadline.  A node looks only among its own descendants: scanning a whole machine takes
@@ -117,19 +117,3 @@ def resume(pids: Iterable[int]) -> None:
     """SIGCONT these processes, in this order."""
     for pid in pids:
         send(pid, signal.SIGCONT)
-
-
-def connections(pid: int, remote_port: int) -> list[str]:
-    """``host:port`` of this process's own ends of its TCP connections to ``remote_port``."""
-    try:
-        found = psutil.Process(pid).net_connections(kind="tcp")
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return []
-    return [
-        f"{c.laddr.ip}:{c.laddr.port}" for c in found if c.raddr and c.raddr.port == remote_port
-    ]
-
-
-def owns(pid: int, local_port: int, remote_port: int) -> bool:
-    """Whether this process holds the TCP connection ``local_port`` → ``remote_port``."""
-    return any(end.endswith(f":{local_port}") for end in connections(pid, remote_port))

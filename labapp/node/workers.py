@@ -2,7 +2,8 @@
 
 The worker is the real ``celery -A MODULE worker`` in a session of its own; settings are given on
 its command line, so that the same worker can be had in any terminal.  Used by
-``labapp.node.server``; may depend on ``labapp.node.procs`` and ``labapp.errors``.
+``labapp.node.server``; may depend on ``labapp.node.procs``, ``labapp.node.sockets`` and
+``labapp.errors``.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from labapp.errors import LabError
-from labapp.node import procs
+from labapp.node import procs, sockets
 from labapp.node.forkserver import MARK, MARK_LENGTH
 from labapp.node.probe import FD_VARIABLE
 from labapp.node.warm import POOLS, Forked, WarmStarts
@@ -259,11 +260,12 @@ class Worker:
 
     def owner(self, port: int, remote_port: int) -> int | None:
         """The process of this worker that holds the connection ``port`` → ``remote_port``."""
-        return next((p for p in self.pids() if procs.owns(p, port, remote_port)), None)
+        held = sockets.ends(self.pids(), remote_port)
+        return next((end.pid for end in held if end.port == port), None)
 
     def clients(self, remote_port: int) -> list[str]:
         """``host:port`` of all its connections to ``remote_port``."""
-        return [end for pid in self.pids() for end in procs.connections(pid, remote_port)]
+        return [f"{end.host}:{end.port}" for end in sockets.ends(self.pids(), remote_port)]
 
     async def kill_child(self, pid: int) -> None:
         """SIGKILL one pool child so that main notices at once.
