@@ -19,27 +19,29 @@ def migrate():
 
 
 def take(order):
-    """The number of a new lease, higher than any before it; 0 where somebody has one."""
+    """A new lease's number, higher than any before; 0: somebody has one."""
     number = redis.incr(f"number:{order}")
-    return number if redis.set(f"lease:{order}", number, nx=True, ex=TEN_MINUTES) else 0
+    taken = redis.set(f"lease:{order}", number, nx=True, ex=TEN_MINUTES)
+    return number if taken else 0
 
 
 def raise_fence(order, number):
     """From now on, nobody with a lower number gets through."""
     older = FENCES.c.order_id == order, FENCES.c.latest < number
     with engine.begin() as books:
-        if not books.execute(update(FENCES).where(*older).values(latest=number)).rowcount:
+        raised = books.execute(update(FENCES).where(*older).values(latest=number))
+        if not raised.rowcount:
             books.execute(insert(FENCES).values(order_id=order, latest=number))
 
 
 def write_if_latest(order, customer, amount, number):
     """Ask and write in one statement: nobody comes in between."""
-    latest = select(FENCES.c.latest).where(FENCES.c.order_id == order).scalar_subquery()
-    row = select(literal(order), literal(customer), literal(amount)).where(latest == number)
+    columns = ["order_id", "customer", "amount"]
+    latest = select(FENCES.c.latest).where(FENCES.c.order_id == order)
+    values = select(literal(order), literal(customer), literal(amount))
+    row = values.where(latest.scalar_subquery() == number)
     with engine.begin() as books:
-        return books.execute(
-            insert(BOOKINGS).from_select(["order_id", "customer", "amount"], row)
-        ).rowcount
+        return books.execute(insert(BOOKINGS).from_select(columns, row)).rowcount
 
 
 @app.task(bind=True, max_retries=20, default_retry_delay=0.2)

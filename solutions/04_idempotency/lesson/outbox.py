@@ -23,11 +23,12 @@ def migrate():
 
 def note(order, customer, amount):
     """Both rows or none: one transaction."""
-    booking = insert(BOOKINGS).values(order_id=order, customer=customer, amount=amount)
+    row = {"order_id": order, "customer": customer, "amount": amount}
+    booking = insert(BOOKINGS).values(row)
     to_charge = insert(OUTBOX).values(order_id=order, sent=False)
     with engine.begin() as books:
-        for row in (booking, to_charge):
-            books.execute(row.on_conflict_do_nothing(index_elements=["order_id"]))
+        for new in (booking, to_charge):
+            books.execute(new.on_conflict_do_nothing(index_elements=["order_id"]))
 
 
 def unsent():

@@ -12,9 +12,11 @@ def migrate():
 
 def write(order, customer, amount):
     """Whether there is a new row."""
-    row = insert(BOOKINGS).values(order_id=order, customer=customer, amount=amount)
+    row = {"order_id": order, "customer": customer, "amount": amount}
+    new = insert(BOOKINGS).values(row)
+    once = new.on_conflict_do_nothing(index_elements=["order_id"])
     with engine.begin() as books:
-        return bool(books.execute(row.on_conflict_do_nothing(index_elements=["order_id"])).rowcount)
+        return bool(books.execute(once).rowcount)
 
 
 @app.task

@@ -11,5 +11,6 @@ SIX_HOURS = 6 * 3600
 def warm(page):
     if not redis.set(f"warming:{page}", "yes", nx=True, ex=SIX_HOURS):
         return "somebody is at it"
-    httpx.put(place_of(f"{page}.html"), content=INVOICE, timeout=60).raise_for_status()
+    cached = httpx.put(place_of(f"{page}.html"), content=INVOICE, timeout=60)
+    cached.raise_for_status()
     return "warm"

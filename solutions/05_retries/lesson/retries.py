@@ -50,9 +50,11 @@ def careful(self, order: str) -> str:
     try:
         return charged(order)
     except NotNow as error:
-        raise self.retry(exc=error, countdown=error.wait + backoff(self.request.retries)) from error
+        wait = error.wait + backoff(self.request.retries)
+        raise self.retry(exc=error, countdown=wait) from error
     except httpx.TransportError as error:
-        raise self.retry(exc=error, countdown=backoff(self.request.retries)) from error
+        wait = backoff(self.request.retries)
+        raise self.retry(exc=error, countdown=wait) from error
 
 
 @app.task(autoretry_for=(httpx.TransportError, NotNow), max_retries=5, default_retry_delay=0)
