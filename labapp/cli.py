@@ -15,6 +15,7 @@ from labapp.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from labapp.lab.dead_letters_cli import Where
     from labapp.stack.doctor import Finding
 
 
@@ -249,48 +250,58 @@ def outside(fault: str, node: int, local: bool) -> None:
 
 
 @main.group(name="dead-letters")
-def dead_letters() -> None:
+@click.option("--rabbitmq", is_flag=True, help="Those of RabbitMQ's dead-letter exchange.")
+@click.option("--queue", default="", metavar="NAME", help="Their queue there; dead_letters.")
+@click.pass_context
+def dead_letters(context: click.Context, rabbitmq: bool, queue: str) -> None:
     """What the live worker put aside (key dead_letters): look, send again, throw away."""
+    from labapp.lab.dead_letters_cli import Where
+
+    context.obj = Where(rabbitmq, queue)
 
 
 @dead_letters.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def list_letters(as_json: bool) -> None:
+@click.pass_obj
+def list_letters(where: Where, as_json: bool) -> None:
     """Every dead letter: its id, its call, and why it failed."""
     from labapp.lab.dead_letters_cli import listing
 
-    click.echo(listing(as_json))
+    click.echo(listing(where, as_json))
 
 
 @dead_letters.command()
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def show(name: str, as_json: bool) -> None:
+@click.pass_obj
+def show(where: Where, name: str, as_json: bool) -> None:
     """One dead letter, by id (its beginning is enough) or by order."""
     from labapp.lab.dead_letters_cli import one
 
-    click.echo(one(name, as_json))
+    click.echo(one(where, name, as_json))
 
 
 @dead_letters.command()
 @click.argument("names", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All of them.")
-def replay(names: tuple[str, ...], every: bool) -> None:
-    """Send their tasks again; each letter goes in the same step."""
+@click.pass_obj
+def replay(where: Where, names: tuple[str, ...], every: bool) -> None:
+    """Send their tasks again; no letter is lost on the way."""
     from labapp.lab.dead_letters_cli import replayed
 
-    for line in replayed(names, every):
+    for line in replayed(where, names, every):
         click.echo(line)
 
 
 @dead_letters.command()
 @click.argument("names", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All of them.")
-def discard(names: tuple[str, ...], every: bool) -> None:
+@click.pass_obj
+def discard(where: Where, names: tuple[str, ...], every: bool) -> None:
     """Throw them away."""
     from labapp.lab.dead_letters_cli import discarded
 
-    for line in discarded(names, every):
+    for line in discarded(where, names, every):
         click.echo(line)
 
 

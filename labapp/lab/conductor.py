@@ -13,7 +13,7 @@ import time
 from labapp.checker.history import FaultFired, Note
 from labapp.errors import LabError
 from labapp.faults import Action, Fault
-from labapp.lab.dead_letters import read_letters, replay_all
+from labapp.lab.dead_letters import OnRedis, read_letters, replay_all
 from labapp.lab.disturb import surround
 from labapp.lab.drain import drain
 from labapp.lab.drawing import recorded
@@ -185,7 +185,7 @@ def replay_left(field: Field) -> bool:
     field.run.letters = tuple(read_letters(field.broker))
     field.world.arm([])
     try:
-        for _ in replay_all(field.broker, field.publisher().tasks):
+        for _ in replay_all(OnRedis(field.broker), field.publisher().tasks):
             pass
     except Gone:
         raise

@@ -3,7 +3,8 @@
 Celery keeps none.  A shop that does writes them to the key ``dead_letters`` of its own Redis
 database: a hash (field → letter, by task id) or a list; each letter is one JSON object with id,
 task, args, kwargs and error.  Here they are read, and moved back into their queue in one step, so
-that a letter is in exactly one of the two places, whoever is killed meanwhile.
+that a letter is in exactly one of the two places, whoever is killed meanwhile.  What a notebook and
+the command line do with letters is the same for another `Store`: ``labapp.lab.rabbitmq``.
 
 May depend on ``labapp.lab.broker`` and below; used by ``labapp.lab`` and ``labapp.cli``.
 """
@@ -15,10 +16,11 @@ import json
 import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from redis.client import NEVER_DECODE
 
@@ -267,11 +269,50 @@ def move(broker: Broker, one: Letter, message: str = "") -> bool:
     return bool(moved)
 
 
-def replay(broker: Broker, one: Letter, known: Collection[str] | None = None) -> bool:
-    """Send a letter's task again; the letter goes in the same step.
+class Store(Protocol):
+    """Where letters lie, for as long as one looks at them."""
+
+    def read(self) -> list[Letter]:
+        """Every entry, whether it is a letter or not."""
+
+    def send_again(self, one: Letter) -> bool:
+        """Put the task's message into its queue, and take the letter away; whether it was still
+        there."""
+
+    def discard(self, one: Letter) -> bool:
+        """Throw a letter away; whether it was still there."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnRedis:
+    """The letters of one Redis database: a letter and its message change places in one step."""
+
+    broker: Broker
+
+    def __enter__(self) -> OnRedis:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+    def read(self) -> list[Letter]:
+        """Every entry, in the order of `read_letters`."""
+        return read_letters(self.broker)
+
+    def send_again(self, one: Letter) -> bool:
+        """Send a letter's task again; the letter goes in the same step."""
+        return move(self.broker, one, message_of(one))
+
+    def discard(self, one: Letter) -> bool:
+        """Throw a letter away; whether it was still there."""
+        return move(self.broker, one)
+
+
+def replay(store: Store, one: Letter, known: Collection[str] | None = None) -> bool:
+    """Send a letter's task again, and take the letter away.
 
     Args:
-        broker: where it lies, and where its queue is.
+        store: where it lies.
         one: as it was read.
         known: names of the tasks that there are; None where nobody can say.
 
@@ -282,7 +323,7 @@ def replay(broker: Broker, one: Letter, known: Collection[str] | None = None) ->
         LabError: the entry is no letter, or there is no such task any more.
     """
     require_replayable(one, known)
-    return move(broker, one, message_of(one))
+    return store.send_again(one)
 
 
 def require_replayable(one: Letter, known: Collection[str] | None) -> None:
@@ -300,26 +341,21 @@ def require_replayable(one: Letter, known: Collection[str] | None) -> None:
         )
 
 
-def replay_all(broker: Broker, known: Collection[str] | None = None) -> Iterator[Letter]:
+def replay_all(store: Store, known: Collection[str] | None = None) -> Iterator[Letter]:
     """Replay every letter that can be; each that was moved, as soon as it is.
 
     Raises:
         LabError: at the end, where some could not be replayed: the first of them.
     """
     problem: LabError | None = None
-    for one in read_letters(broker):
+    for one in store.read():
         try:
-            if replay(broker, one, known):
+            if replay(store, one, known):
                 yield one
         except LabError as error:
             problem = problem or error
     if problem is not None:
         raise problem
-
-
-def discard(broker: Broker, one: Letter) -> bool:
-    """Throw a letter away; whether it was still there."""
-    return move(broker, one)
 
 
 def put_aside(
@@ -390,22 +426,25 @@ def opened(one: Letter) -> Table:
 
 
 class DeadLetters:
-    """The dead letters of one database, as a notebook has them: shown as a table.
+    """The dead letters of one store, as a notebook has them: shown as a table.
 
     Args:
-        broker: gives the database, each time it is looked at.
+        store: opens it, each time that it is looked at.
         known: gives the names of the tasks that there are; None where nobody can say.
     """
 
     def __init__(
-        self, broker: Callable[[], Broker], known: Callable[[], Collection[str] | None]
+        self,
+        store: Callable[[], AbstractContextManager[Store]],
+        known: Callable[[], Collection[str] | None] = lambda: None,
     ) -> None:
-        self._broker = broker
+        self._store = store
         self._known = known
 
     def read(self) -> list[Letter]:
         """The letters that lie there now."""
-        return read_letters(self._broker())
+        with self._store() as store:
+            return store.read()
 
     @property
     def table(self) -> Table:
@@ -421,7 +460,7 @@ class DeadLetters:
         return opened(pick(self.read(), name))
 
     def replay(self, *names: str, everything: bool = False) -> Table:
-        """Send these letters' tasks again; each letter goes in the same step.
+        """Send these letters' tasks again; no letter is lost on the way, whoever is killed.
 
         Args:
             names: orders, or ids of tasks.
@@ -430,13 +469,14 @@ class DeadLetters:
         Raises:
             LabError: there is no such letter, or no such task any more.
         """
-        broker, known = self._broker(), self._known()
-        if chosen(names, everything):
-            return letters_table(list(replay_all(broker, known)), "Back in their queue")
-        found = [pick(self.read(), name) for name in names]
-        for one in found:
-            require_replayable(one, known)
-        moved = [one for one in found if replay(broker, one, known)]
+        every, known = chosen(names, everything), self._known()
+        with self._store() as store:
+            if every:
+                return letters_table(list(replay_all(store, known)), "Back in their queue")
+            found = [pick(store.read(), name) for name in names]
+            for one in found:
+                require_replayable(one, known)
+            moved = [one for one in found if replay(store, one, known)]
         return letters_table(moved, "Back in their queue")
 
     def discard(self, *names: str, everything: bool = False) -> Table:
@@ -449,9 +489,12 @@ class DeadLetters:
         Raises:
             LabError: there is no such letter.
         """
-        broker, there = self._broker(), self.read()
-        found = there if chosen(names, everything) else [pick(there, name) for name in names]
-        return letters_table([one for one in found if discard(broker, one)], "Thrown away")
+        every = chosen(names, everything)
+        with self._store() as store:
+            there = store.read()
+            found = there if every else [pick(there, name) for name in names]
+            gone = [one for one in found if store.discard(one)]
+        return letters_table(gone, "Thrown away")
 
     def __len__(self) -> int:
         return len(self.read())

@@ -25,7 +25,7 @@ from labapp.checker.history import (
 )
 from labapp.errors import LabError
 from labapp.lab.broker import Broker, Contents, Message
-from labapp.lab.dead_letters import put_aside, replay_all
+from labapp.lab.dead_letters import OnRedis, put_aside, replay_all
 from labapp.lab.forward import EventForwarder
 from labapp.lab.inspector import Inspector
 from labapp.lab.publisher import Publisher
@@ -115,7 +115,7 @@ class Field:
             LabError: the module has no such task.
         """
         ids = put_aside(self.broker, self.plan.task, calls)
-        for _ in replay_all(self.broker, self.publisher().tasks):
+        for _ in replay_all(OnRedis(self.broker), self.publisher().tasks):
             pass
         return ids
 

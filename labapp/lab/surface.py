@@ -17,12 +17,13 @@ from labapp.errors import LabError
 from labapp.faults import Fault
 from labapp.lab.conductor import conduct
 from labapp.lab.database import VARIABLE
-from labapp.lab.dead_letters import DeadLetters
+from labapp.lab.dead_letters import DeadLetters, OnRedis
 from labapp.lab.front import Front
 from labapp.lab.matrix import Matrix, run_matrix
 from labapp.lab.opened import keys_opened, message_opened, result_opened
 from labapp.lab.peek import peek
 from labapp.lab.publisher import first_shop
+from labapp.lab.rabbitmq_shop import RabbitMQ
 from labapp.lab.run import Plan, Run, Work, WorkerSettings
 from labapp.lab.session import Session, module_of
 from labapp.stack.state import find_stack
@@ -84,7 +85,8 @@ class Lab:
     def __init__(self) -> None:
         self._session: Session | None = None
         self.broker = BrokerView(self)
-        self.dead_letters = DeadLetters(lambda: self.session.broker, self._known_tasks)
+        self.dead_letters = DeadLetters(lambda: OnRedis(self.session.broker), self._known_tasks)
+        self.rabbitmq = RabbitMQ()
         self.session  # noqa: B018  find out now whether there is a stack
 
     @property

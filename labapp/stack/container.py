@@ -23,7 +23,7 @@ from labapp.stack.broker import Binary, configure
 from labapp.stack.home import PACKAGE_ROOT, make_private, write_private
 from labapp.stack.services import SHOP_FOLDER
 from labapp.stack.space import require_space
-from labapp.stack.state import DATABASE, described_by
+from labapp.stack.state import DATABASE, RABBITMQ, described_by
 
 PROJECT, STATE = Path("/lab"), Path("/state")
 """Where compose mounts the project and what is kept."""
@@ -210,14 +210,19 @@ def _lab(found: Mapping[str, str]) -> Told:
     when_it_answers(f"http://127.0.0.1:{JUPYTER_PORT}/api", f"lab: open {address}")
     return (
         jupyter.command(PROJECT, JUPYTER_PORT, ANYWHERE),
-        {**told, "LAB_JUPYTER_URL": address, **stack.live_environment(), **database()},
+        {**told, "LAB_JUPYTER_URL": address, **stack.live_environment(), **servers()},
     )
 
 
-def database() -> dict[str, str]:
-    """Where PostgreSQL is when its profile is on; a worker is told by whoever starts it."""
-    password = _lines(STATE).get(profiles.POSTGRES, "")
-    return {DATABASE: profiles.database_url(password)} if password else {}
+def servers() -> dict[str, str]:
+    """Where PostgreSQL and RabbitMQ are when their profiles are on; a worker is told by whoever
+    starts it."""
+    found = _lines(STATE)
+    urls = {
+        DATABASE: (profiles.POSTGRES, profiles.database_url),
+        RABBITMQ: (profiles.RABBITMQ, profiles.rabbitmq_url),
+    }
+    return {name: url(found[secret]) for name, (secret, url) in urls.items() if found.get(secret)}
 
 
 def jupyter_address(found: Mapping[str, str]) -> str:
@@ -230,7 +235,7 @@ def described() -> dict[str, str]:
     """What `shared` tells every service, for a program that is started beside one; where the
     secrets may be read, that is all of it."""
     found = read_secrets(STATE)
-    return shared(found) | {"LAB_JUPYTER_URL": jupyter_address(found)} | database()
+    return shared(found) | {"LAB_JUPYTER_URL": jupyter_address(found)} | servers()
 
 
 SERVICES: dict[str, Callable[[Mapping[str, str]], Told]] = {

@@ -20,6 +20,7 @@ from labapp.stack.home import make_private, write_private
 USER = "lab"
 """Who PostgreSQL and RabbitMQ know."""
 POSTGRES_HOST, POSTGRES_PORT = "postgres", 5432
+RABBITMQ_HOST, RABBITMQ_PORT = "rabbitmq", 5672
 POSTGRES, RABBITMQ, COOKIE = "LAB_POSTGRES_PASSWORD", "LAB_RABBITMQ_PASSWORD", "LAB_RABBITMQ_COOKIE"
 SECRETS = (POSTGRES, RABBITMQ, COOKIE)
 KEPT = {
@@ -86,6 +87,11 @@ def database_url(password: str) -> str:
     """SQLAlchemy's address of the PostgreSQL of compose, for psycopg 3; its first database has the
     user's name."""
     return f"postgresql+psycopg://{USER}:{password}@{POSTGRES_HOST}:{POSTGRES_PORT}/{USER}"
+
+
+def rabbitmq_url(password: str) -> str:
+    """The address of the RabbitMQ of compose, and of its virtual host ``/``."""
+    return f"amqp://{USER}:{password}@{RABBITMQ_HOST}:{RABBITMQ_PORT}//"
 
 
 def passwd(uid: int, gid: int) -> str:

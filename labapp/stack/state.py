@@ -28,6 +28,8 @@ ADDRESSES = ("LAB_BROKER_URL", "LAB_WORLD_URL", "LAB_NODE_URLS")
 """Environment variables that say where the services are."""
 DATABASE = "LAB_DATABASE_URL"
 """Environment variable that says where a PostgreSQL is, where the stack has one."""
+RABBITMQ = "LAB_RABBITMQ_URL"
+"""Environment variable that says where a RabbitMQ is, where the stack has one."""
 IN_CONTAINER = "LAB_CONTAINER"
 """Environment variable that the image sets."""
 NOT_RUNNING = LabError("no lab is running here", hint="start it with `make lab` (or `lab up`)")

@@ -19,7 +19,7 @@ from labapp.lab.dead_letters import (
     KEY,
     DeadLetters,
     Letter,
-    discard,
+    OnRedis,
     letter,
     message_of,
     move,
@@ -35,8 +35,8 @@ GOOD = {"id": "id-1", "task": "shop.charge", "args": ["order-1"], "kwargs": {}, 
 REPLAYER = """
 import sys
 from labapp.lab.broker import Broker
-from labapp.lab.dead_letters import replay_all
-for one in replay_all(Broker(sys.argv[1])):
+from labapp.lab.dead_letters import OnRedis, replay_all
+for one in replay_all(OnRedis(Broker(sys.argv[1]))):
     print(one.id, flush=True)
 """
 TEXT = st.text(max_size=8)
@@ -133,8 +133,8 @@ def test_bytes_that_are_no_text_are_listed_and_can_be_discarded(broker: Broker, 
     (bad,) = [one for one in read_letters(broker) if one.problem]
 
     assert bad.problem == "it is no UTF-8"
-    assert repr(DeadLetters(lambda: broker, lambda: None)).encode()
-    assert discard(broker, bad)
+    assert repr(DeadLetters(lambda: OnRedis(broker), lambda: None)).encode()
+    assert OnRedis(broker).discard(bad)
     assert read_letters(broker) == [good]
 
 
@@ -150,12 +150,12 @@ def test_a_replayed_letter_is_a_message_and_no_letter(broker: Broker, kind: str)
         broker.redis.rpush(KEY, *entries)
     one, other = read_letters(broker)
 
-    assert replay(broker, one, {"shop.charge"})
+    assert replay(OnRedis(broker), one, {"shop.charge"})
 
     (message,) = broker.contents().queued
     assert (message.task_id, message.task, message.first) == (one.id, "shop.charge", "order-1")
     assert read_letters(broker) == [other]
-    assert not replay(broker, one)
+    assert not replay(OnRedis(broker), one)
     assert queued(broker) == [one.id]
 
 
@@ -163,8 +163,8 @@ def test_a_letter_that_has_changed_meanwhile_is_left_alone(broker: Broker) -> No
     put_aside(broker, "shop.charge", orders(1))
     (before,) = read_letters(broker)
     broker.redis.hset(KEY, before.name, before.raw.replace("order-1", "order-2"))
-    assert not replay(broker, before)
-    assert not discard(broker, before)
+    assert not replay(OnRedis(broker), before)
+    assert not OnRedis(broker).discard(before)
     assert [one.key for one in read_letters(broker)] == ["order-2"]
 
 
@@ -180,7 +180,7 @@ def test_a_queue_that_cannot_be_written_costs_no_letter(broker: Broker) -> None:
 def test_two_replayers_at_once_move_each_letter_once(broker: Broker) -> None:
     ids = put_aside(broker, "shop.charge", orders(300))
     with ThreadPoolExecutor(4) as pool:
-        moved = list(pool.map(lambda _: [one.id for one in replay_all(broker)], range(4)))
+        moved = list(pool.map(lambda _: [one.id for one in replay_all(OnRedis(broker))], range(4)))
     assert sorted(task_id for ours in moved for task_id in ours) == sorted(ids)
     assert sorted(queued(broker)) == sorted(ids)
     assert read_letters(broker) == []
@@ -244,7 +244,7 @@ def test_a_task_that_no_longer_exists_keeps_its_letter(broker: Broker) -> None:
     put_aside(broker, "shop.chrage", orders(1))
     (one,) = read_letters(broker)
     with pytest.raises(LabError) as told:
-        replay(broker, one, {"shop.charge"})
+        replay(OnRedis(broker), one, {"shop.charge"})
     assert told.value.lines == [
         "lab: there is no task 'shop.chrage' any more, so order-1 cannot be replayed",
         "     did you mean shop.charge?",
@@ -256,7 +256,7 @@ def test_what_can_be_replayed_is_not_kept_back_by_what_cannot(broker: Broker) ->
     ids = put_aside(broker, "shop.charge", orders(2))
     broker.redis.hset(KEY, "broken", "{")
     with pytest.raises(LabError, match="the dead letter broken cannot be read: it is no JSON"):
-        list(replay_all(broker, {"shop.charge"}))
+        list(replay_all(OnRedis(broker), {"shop.charge"}))
     assert sorted(queued(broker)) == sorted(ids)
     assert [one.name for one in read_letters(broker)] == ["broken"]
 
@@ -265,7 +265,7 @@ def test_what_can_be_replayed_is_not_kept_back_by_what_cannot(broker: Broker) ->
 
 
 def test_a_notebook_sees_them_as_a_table_that_is_the_same_on_every_run(broker: Broker) -> None:
-    shown = DeadLetters(lambda: broker, lambda: {"shop.charge"})
+    shown = DeadLetters(lambda: OnRedis(broker), lambda: {"shop.charge"})
     assert repr(shown).splitlines()[0] == "Dead letters: none"
     put_aside(broker, "shop.charge", orders(2), "402 for url 'http://localhost:4711/run-1'\nno")
     assert repr(shown).splitlines() == [
@@ -278,7 +278,7 @@ def test_a_notebook_sees_them_as_a_table_that_is_the_same_on_every_run(broker: B
 
 
 def test_a_notebook_replays_one_and_discards_the_rest(broker: Broker) -> None:
-    shown = DeadLetters(lambda: broker, lambda: {"shop.charge"})
+    shown = DeadLetters(lambda: OnRedis(broker), lambda: {"shop.charge"})
     put_aside(broker, "shop.charge", orders(3))
     assert "order-2" in repr(shown.show("order-2"))
     assert "order-2" in repr(shown.replay("order-2"))
@@ -289,7 +289,7 @@ def test_a_notebook_replays_one_and_discards_the_rest(broker: Broker) -> None:
 
 @pytest.mark.parametrize("names", [(), ("order-1",)])
 def test_it_has_to_be_said_which_letters_are_meant(broker: Broker, names: tuple[str, ...]) -> None:
-    shown = DeadLetters(lambda: broker, lambda: None)
+    shown = DeadLetters(lambda: OnRedis(broker), lambda: None)
     for verb in (shown.replay, shown.discard):
         with pytest.raises(LabError, match="which dead letters"):
             verb(*names, everything=bool(names))

@@ -1,0 +1,83 @@
+"""Dead letters by RabbitMQ itself: what ends badly, in whatever way, leaves one letter."""
+
+import os
+import signal
+import time
+
+from celery import Celery
+from celery.exceptions import Reject
+from celery.signals import worker_init
+from kombu import Exchange, Queue
+
+PREFIX = os.environ.get("SHOP_PREFIX", "")
+
+# Looking at letters without taking them counts as a delivery in a quorum queue, and RabbitMQ 4
+# drops a message after twenty.  A classic queue does not count.
+dead_letters = Queue(
+    f"{PREFIX}dead_letters",
+    Exchange(f"{PREFIX}dlx", type="topic", durable=True),
+    routing_key="#",
+    durable=True,
+    queue_arguments={"x-queue-type": "classic"},
+)
+orders = Queue(
+    f"{PREFIX}orders",
+    Exchange(f"{PREFIX}orders", type="topic", durable=True),
+    routing_key="orders",
+    durable=True,
+    queue_arguments={
+        "x-queue-type": "quorum",  # only these count how often a message came back
+        "x-delivery-limit": 1,
+        "x-dead-letter-exchange": dead_letters.exchange.name,
+    },
+)
+app = Celery("on_rabbitmq", broker=os.environ.get("LAB_RABBITMQ_URL", "amqp://localhost"))
+app.conf.update(
+    task_queues=[orders],
+    task_default_queue=orders.name,
+    task_default_exchange=orders.exchange.name,
+    task_default_routing_key=orders.routing_key,
+    broker_transport_options={"confirm_publish": True},
+    task_acks_late=True,
+    task_acks_on_failure=False,  # what has failed is rejected, and so dead-lettered
+    task_acks_on_timeout=False,  # a hard limit gives the message back; the delivery limit counts
+    task_reject_on_worker_lost=True,  # and so does a lost process
+    worker_prefetch_multiplier=1,
+)
+
+
+@worker_init.connect
+def declare(**_) -> None:
+    """Without the exchange, the queue or the binding, what is rejected would be gone."""
+    with app.connection_for_write() as connection:
+        dead_letters(connection.default_channel).declare()
+
+
+@app.task(autoretry_for=(ConnectionError,), max_retries=1, default_retry_delay=0)
+def gives_up(order: str) -> None:
+    """Fail each time, until the retries are used up."""
+    raise ConnectionError(f"{order}: the partner does not answer")
+
+
+@app.task(time_limit=1)
+def hangs(order: str) -> None:
+    """Run into the hard time limit."""
+    time.sleep(3600)
+
+
+@app.task
+def dies(order: str) -> None:
+    """Lose the process that runs it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task
+def refuses(order: str) -> None:
+    """Say that it cannot be done."""
+    raise Reject(f"{order}: no such customer", requeue=False)
+
+
+@app.task
+def succeeds(order: str) -> str:
+    """End well: no letter."""
+    return order
