@@ -7,30 +7,8 @@ import time
 from celery import Celery
 from celery.exceptions import Reject
 from celery.signals import worker_init
-from kombu import Exchange, Queue
+from on_rabbitmq_queues import dead_letters, orders
 
-PREFIX = os.environ.get("SHOP_PREFIX", "")
-
-# Looking at letters without taking them counts as a delivery in a quorum queue, and RabbitMQ 4
-# drops a message after twenty.  A classic queue does not count.
-dead_letters = Queue(
-    f"{PREFIX}dead_letters",
-    Exchange(f"{PREFIX}dlx", type="topic", durable=True),
-    routing_key="#",
-    durable=True,
-    queue_arguments={"x-queue-type": "classic"},
-)
-orders = Queue(
-    f"{PREFIX}orders",
-    Exchange(f"{PREFIX}orders", type="topic", durable=True),
-    routing_key="orders",
-    durable=True,
-    queue_arguments={
-        "x-queue-type": "quorum",  # only these count how often a message came back
-        "x-delivery-limit": 1,
-        "x-dead-letter-exchange": dead_letters.exchange.name,
-    },
-)
 app = Celery("on_rabbitmq", broker=os.environ.get("LAB_RABBITMQ_URL", "amqp://localhost"))
 app.conf.update(
     task_queues=[orders],

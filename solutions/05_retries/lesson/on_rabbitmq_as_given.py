@@ -7,7 +7,7 @@ from celery.exceptions import Reject
 from celery.signals import worker_init
 from kombu import Exchange, Queue
 
-PREFIX = os.environ.get("SHOP_PREFIX", "")
+PREFIX = os.environ.get("SHOP_PREFIX", "")  # the lab measures on names of its own
 DECLARED = os.environ.get("DECLARE_LETTERS", "")
 
 orders = Queue(
