@@ -49,7 +49,7 @@ from labapp.node.workers import setting
 from labapp.stack.environment import for_module
 from labapp.stack.logs import tail
 from labapp.stack.service import STOP_SECONDS, Guarded
-from labapp.stack.state import RABBITMQ, is_there
+from labapp.stack.state import RABBITMQ
 from labapp.views.keys import one_line
 from labapp.views.tables import NONE, Table
 
@@ -376,10 +376,11 @@ class RabbitMQ:
 
     @property
     def there(self) -> bool:
-        """Whether there is one now."""
-        from labapp.stack.state import container_environment
-
-        return is_there(container_environment().get(RABBITMQ, ""))
+        """Whether there is one now: whether its host has an address."""
+        try:
+            return bool(address())
+        except LabError:
+            return False
 
     @property
     def dead_letters(self) -> DeadLetters:

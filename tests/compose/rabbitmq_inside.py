@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from nbclient import NotebookClient
 
 from labapp.cli import main
 from labapp.errors import LabError
-from labapp.lab.dead_letters import replay
+from labapp.lab.dead_letters import DeadLetters, replay
 from labapp.lab.rabbitmq import LETTERS, OnRabbitMQ, address
 from labapp.lab.rabbitmq_shop import RabbitMQ, Shop, count
 from labapp.lab.run import WorkerSettings
@@ -35,11 +36,20 @@ from labapp.views.tables import Table
 ROOT = Path(__file__).parents[2]
 LESSON = ROOT / "solutions/05_retries/lesson"
 NOTEBOOK = ROOT / "notebooks/05a_limits_and_pools.ipynb"
+ORDERS = "orders"
 sys.path.insert(0, str(LESSON))
 
 import on_rabbitmq  # noqa: E402  the lesson's, whose folder is first
 import on_rabbitmq_as_given as given  # noqa: E402
 
+KILLED = """
+import os, signal
+from labapp.lab.rabbitmq import OnRabbitMQ
+
+with OnRabbitMQ() as store:
+    store.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 STOPPED = """
 import os, signal, sys
 from labapp.lab.rabbitmq import OnRabbitMQ
@@ -54,6 +64,7 @@ with OnRabbitMQ(sys.argv[1]) as store:
 """
 KEYED = """
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from on_rabbitmq import app
@@ -90,38 +101,36 @@ def waiting(queue: str) -> int | None:
         return count(connection, queue)
 
 
-@pytest.fixture(name="shop")
-def _shop() -> Iterator[Shop]:
-    """The lesson's shop, with an order that was refused and one whose process died."""
-    with RabbitMQ().shop(on_rabbitmq.refuses) as shop:
-        shop.measure(on_rabbitmq.refuses, on_rabbitmq.dies)
-        yield shop
-
-
 @pytest.fixture(name="letters")
-def _letters() -> Iterator[str]:
+def _letters() -> Iterator[DeadLetters]:
     """The usual queue of letters, with two of them that came from a queue ``orders``."""
-    queues = (LETTERS, "orders")
     with Connection(address()) as connection:
         channel = connection.default_channel
         assert waiting(LETTERS) is None, "somebody else's letters are here"
         dlx = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": LETTERS}
         Queue(LETTERS, queue_arguments={"x-queue-type": "classic"})(channel).declare()
-        Queue("orders", queue_arguments={"x-queue-type": "quorum", **dlx})(channel).declare()
+        Queue(ORDERS, queue_arguments={"x-queue-type": "quorum", **dlx})(channel).declare()
         try:
             with connection.Producer() as producer:
                 for number in (1, 2):
                     headers = {"id": f"id-of-{number}", "task": "shop.charge", "retries": 2}
                     body = [[f"order-{number}"], {}, {}]
-                    producer.publish(body, "orders", headers=headers, serializer="json")
-            wait_until(lambda: count(connection, "orders") == 2, "both")
-            for _ in range(2):
-                channel.basic_reject(channel.basic_get("orders").delivery_tag, requeue=False)
-            wait_until(lambda: count(connection, LETTERS) == 2, "both letters")
-            yield LETTERS
+                    producer.publish(body, ORDERS, headers=headers, serializer="json")
+            reject_orders(2)
+            yield DeadLetters(OnRabbitMQ)
         finally:
-            for name in queues:
+            for name in (ORDERS, LETTERS):
                 channel.queue_delete(name)
+
+
+def reject_orders(number: int) -> None:
+    """Reject so many messages of the queue of orders, as a worker would; they become letters."""
+    wait_until(lambda: waiting(ORDERS) == number, "the orders")
+    with Connection(address()) as connection:
+        channel = connection.default_channel
+        for _ in range(number):
+            channel.basic_reject(channel.basic_get(ORDERS).delivery_tag, requeue=False)
+        wait_until(lambda: waiting(LETTERS) == number, "the letters")
 
 
 # Which ending leaves a letter
@@ -166,24 +175,17 @@ def test_a_queue_that_was_defined_otherwise_ends_the_worker() -> None:
 # Looking at them
 
 
-def test_looking_thirty_times_takes_none_away(shop: Shop) -> None:
-    before = shop.dead_letters.read()
+def test_looking_thirty_times_takes_none_away(letters: DeadLetters) -> None:
+    before = letters.read()
     assert [one.key for one in before] == ["order-1", "order-2"]
-    assert all(shop.dead_letters.read() == before for _ in range(30))
-    assert waiting(shop.letters) == 2
+    assert all(letters.read() == before for _ in range(30))
+    assert waiting(LETTERS) == 2
 
 
-def test_a_reader_that_is_killed_leaves_them_all(shop: Shop) -> None:
-    program = (
-        "import os, signal, sys\n"
-        "from labapp.lab.rabbitmq import OnRabbitMQ\n"
-        "with OnRabbitMQ(sys.argv[1]) as store:\n"
-        "    store.read()\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    done = run(program, shop.letters)
-    assert done.returncode == -signal.SIGKILL
-    assert len(shop.dead_letters) == 2
+def test_a_reader_that_is_killed_leaves_them_all(letters: DeadLetters) -> None:
+    done = run(KILLED)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(letters) == 2
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -193,62 +195,71 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_two_who_look_at_once_both_see_all(shop: Shop) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(2) as pool:
-        seen = list(pool.map(lambda _: len(shop.dead_letters), range(6)))
-    assert seen == [2] * 6
+def test_those_who_look_at_once_all_see_all(letters: DeadLetters) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        seen = list(pool.map(lambda _: len(letters), range(12)))
+    assert seen == [2] * 12
 
 
 # Sending again, throwing away
 
 
-def test_a_replay_is_the_same_task_as_new_and_the_letter_goes(shop: Shop) -> None:
-    (before,) = [one for one in shop.dead_letters.read() if one.key == "order-1"]
-    assert "order-1" in repr(shop.dead_letters.replay("order-1"))
-    assert waiting(shop.queue) == 1
-    assert [one.key for one in shop.dead_letters] == ["order-2"]
+def test_a_replay_is_the_same_task_as_new_and_the_letter_goes() -> None:
+    with RabbitMQ().shop(on_rabbitmq.gives_up) as shop:
+        shop.measure(on_rabbitmq.gives_up)
+        (before,) = shop.dead_letters
+        assert "order-1" in repr(shop.dead_letters.replay("order-1"))
+        assert (waiting(shop.queue), waiting(shop.letters)) == (1, 0)
 
-    assert rows(shop.work())[0] == ("refuses", 2, 1, "rejected")
-    (after,) = [one for one in shop.dead_letters.read() if one.key == "order-1"]
-    assert (after.id, after.queue, after.error) == (before.id, shop.queue, before.error)
-
-
-def test_all_are_replayed_or_discarded_at_once(shop: Shop) -> None:
-    assert len(shop.dead_letters.replay(everything=True).rows) == 2
-    assert (waiting(shop.queue), waiting(shop.letters)) == (2, 0)
-    shop.work()
-    assert len(shop.dead_letters.discard(everything=True).rows) == 2
-    assert (waiting(shop.queue), waiting(shop.letters)) == (0, 0)
+        assert rows(shop.work()) == [("gives_up", 4, 1, "rejected after 1 retry")]
+        (after,) = shop.dead_letters
+        assert (after.id, after.queue, after.error) == (before.id, shop.queue, before.error)
 
 
-def test_a_letter_whose_queue_is_gone_stays(shop: Shop) -> None:
+def test_all_are_replayed_or_discarded_at_once(letters: DeadLetters) -> None:
+    assert len(letters.replay(everything=True).rows) == 2
+    assert (waiting(ORDERS), waiting(LETTERS)) == (2, 0)
+    reject_orders(2)
+    assert [one.error for one in letters] == ["rejected"] * 2  # no retries used up
+    assert len(letters.discard(everything=True).rows) == 2
+    assert (waiting(ORDERS), waiting(LETTERS)) == (0, 0)
+
+
+def test_two_who_replay_at_once_move_each_letter_once(letters: DeadLetters) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        moved = list(pool.map(lambda _: letters.replay(everything=True).rows, range(2)))
+    assert sorted(map(len, moved)) == [0, 2]
+    assert (waiting(ORDERS), waiting(LETTERS)) == (2, 0)
+
+
+def test_a_letter_whose_queue_is_gone_stays(letters: DeadLetters) -> None:
     with Connection(address()) as connection:
-        connection.default_channel.queue_delete(shop.queue)
-    with OnRabbitMQ(shop.letters) as store:
+        connection.default_channel.queue_delete(ORDERS)
+    with OnRabbitMQ() as store:
         one, other = store.read()
         with pytest.raises(LabError, match="any more, so order-1 cannot be replayed"):
             replay(store, one)
         assert store.discard(other), "what was refused must not count for the next one"
-    assert [one.key for one in shop.dead_letters] == ["order-1"]
+    assert [one.key for one in letters] == ["order-1"]
 
 
-def test_what_is_no_letter_is_listed_stays_and_can_be_discarded(shop: Shop) -> None:
+def test_what_is_no_letter_is_listed_stays_and_can_be_discarded(letters: DeadLetters) -> None:
     with Connection(address()) as connection, connection.Producer() as producer:
-        producer.publish(b"\xff", "", routing_key=shop.letters, content_type="application/json")
-        producer.publish({"a": 1}, "", routing_key=shop.letters, serializer="pickle")
-        wait_until(lambda: waiting(shop.letters) == 4, "both")
-    problems = {one.problem for one in shop.dead_letters if one.problem}
-    assert problems == {
+        told = {"content_type": "application/json", "content_encoding": "binary"}
+        producer.publish(b"\xff", routing_key=LETTERS, **told)
+        producer.publish({"a": 1}, routing_key=LETTERS, serializer="pickle")
+        producer.publish([[], {}, {}], routing_key=LETTERS, serializer="json")
+        wait_until(lambda: waiting(LETTERS) == 5, "all three")
+    assert {one.problem for one in letters if one.problem} == {
         "it is no UTF-8",
         "its content is application/x-python-serialize, not JSON",
+        "it has no 'x-death': no queue has passed it on",
     }
     with pytest.raises(LabError, match="cannot be read"):
-        shop.dead_letters.replay(everything=True)
-    assert waiting(shop.queue) == 2
-    shop.dead_letters.discard(everything=True)
-    assert waiting(shop.letters) == 0
+        letters.replay(everything=True)
+    assert (waiting(ORDERS), waiting(LETTERS)) == (2, 3)
+    letters.discard(everything=True)
+    assert waiting(LETTERS) == 0
 
 
 def test_a_replay_killed_between_its_steps_leaves_both_and_the_second_costs_no_second_effect(
@@ -309,20 +320,20 @@ def lab(*arguments: str) -> Any:
     return CliRunner().invoke(main, ["dead-letters", *arguments])
 
 
-def test_the_command_line_does_the_same(letters: str) -> None:
+def test_the_command_line_does_the_same(letters: DeadLetters) -> None:
     listed = lab("--rabbitmq", "list").output
     assert "id-of-1  shop.charge('order-1')  rejected after 2 retries" in listed
     told = json.loads(lab("--rabbitmq", "show", "order-2", "--json").output)
-    assert (told["id"], told["queue"]) == ("id-of-2", "orders")
+    assert (told["id"], told["queue"]) == ("id-of-2", ORDERS)
     assert lab("--rabbitmq", "replay", "order-1").output == (
         "replayed id-of-1 shop.charge('order-1')\n"
     )
-    assert (waiting("orders"), waiting(letters)) == (1, 1)
+    assert (waiting(ORDERS), waiting(LETTERS)) == (1, 1)
     assert lab("--rabbitmq", "discard", "--all").output == (
         "discarded id-of-2 shop.charge('order-2')\n"
     )
-    assert lab("--rabbitmq", "list").output == "lab: no dead letters\n"
-    assert lab("--rabbitmq", "--queue", letters, "list").output == "lab: no dead letters\n"
+    assert len(letters) == 0
+    assert lab("--rabbitmq", "--queue", LETTERS, "list").output == "lab: no dead letters\n"
 
 
 def told_of(done: Any) -> list[str]:

@@ -55,65 +55,6 @@ with app.connection_for_write() as connection:
     connection.default_channel.queue_declare("without-a-type", durable=True, auto_delete=False)
 print(json.dumps({"answer": answer, "by_the_worker": pid == worker.pid}))
 """
-KEEPING_SHOP = """
-import os
-from celery import Celery
-from celery.exceptions import Reject
-from kombu import Exchange, Queue
-
-quorum = {"x-queue-type": "quorum"}
-dead_letters = Queue("dead_letters", Exchange("dlx"), routing_key="paid", queue_arguments=quorum)
-paid = Queue("paid", Exchange("paid"), routing_key="paid",
-             queue_arguments={**quorum, "x-dead-letter-exchange": "dlx"})
-app = Celery("keeping_shop", broker=os.environ["AMQP_URL"], backend="rpc://")
-app.conf.update(task_queues=[paid], task_default_queue="paid", task_acks_late=True)
-
-@app.task(acks_on_failure=True)
-def acknowledged(order):
-    raise ValueError("Celery's default: a failure is acknowledged")
-
-@app.task(acks_on_failure=False)
-def refused(order):
-    raise ValueError("a failure is rejected")
-
-@app.task
-def rejected(order):
-    raise Reject("by the task itself", requeue=False)
-"""
-KEEP = """
-import json, os, subprocess, sys, time
-from pathlib import Path
-
-sys.path.insert(0, "/tmp")
-Path("/tmp/keeping_shop.py").write_text(os.environ["SHOP"])
-from keeping_shop import acknowledged, app, dead_letters, refused, rejected
-
-started = ("celery", "-A", "keeping_shop", "worker", "--pool=solo", "--loglevel=warning")
-with app.connection_for_write() as connection:
-    dead = dead_letters(connection.default_channel)
-    dead.declare()
-    worker = subprocess.Popen(started, cwd="/tmp")
-    try:
-        tasks = (acknowledged, refused, rejected)
-        sent = [task.delay(f"order-{n}") for n, task in enumerate(tasks)]
-        states = []
-        for one in sent:
-            one.get(timeout=90, propagate=False)
-            states.append(one.state)
-        found, deadline = [], time.monotonic() + 30
-        while len(found) < 2 and time.monotonic() < deadline:
-            if (letter := dead.get(accept=["json"])) is None:
-                time.sleep(0.05)
-                continue
-            (order,), *_ = letter.payload
-            found.append([letter.headers["task"], order, letter.headers["x-death"][0]["reason"]])
-            letter.ack()
-        more = dead.get(accept=["json"])
-    finally:
-        worker.terminate()
-        worker.wait(30)
-print(json.dumps({"states": states, "found": found, "more": more is not None}))
-"""
 QUEUES = """
 import httpx, json, os
 auth = ("lab", os.environ["PASSWORD"])
@@ -301,19 +242,21 @@ def test_celery_works_over_amqp_with_a_quorum_queue(servers: Compose) -> None:
     assert queues["without-a-type"] == "quorum"
 
 
-def test_what_is_rejected_goes_to_the_dead_letter_exchange_and_what_only_fails_does_not(
-    servers: Compose,
-) -> None:
-    """One process, one after the other: a letter of the first task would have come first."""
-    password = servers.secrets()["LAB_RABBITMQ_PASSWORD"]
-    address = f"amqp://lab:{password}@rabbitmq:5672//"
-    told = python(servers, KEEP, SHOP=KEEPING_SHOP, AMQP_URL=address)
-    assert told["states"] == ["FAILURE"] * 3
-    assert told["found"] == [
-        ["keeping_shop.refused", "order-1", "rejected"],
-        ["keeping_shop.rejected", "order-2", "rejected"],
-    ]
-    assert not told["more"]
+def test_dead_letters_on_rabbitmq(servers: Compose) -> None:
+    """Each ending, looking, replaying, discarding, the command line, the notebook's cells."""
+    command = ("pytest", "-q", "-p", "no:cacheprovider", "tests/compose/rabbitmq_inside.py")
+    assert " passed" in servers.inside(*command)
+
+
+def test_a_lab_without_rabbitmq_says_how_to_have_one(compose: Compose) -> None:
+    compose("--profile=rabbitmq", "stop", "rabbitmq")
+    try:
+        done = compose("exec", "-T", "lab", "lab", "dead-letters", "--rabbitmq", "list")
+    finally:
+        compose("--profile=rabbitmq", "start", "--wait", "rabbitmq")
+    assert done.returncode == 2
+    assert done.stderr.startswith("lab: there is no RabbitMQ here: no host 'rabbitmq'\n")
+    assert "docker compose --profile rabbitmq up --detach" in done.stderr
 
 
 def test_erlangs_own_ports_are_closed_to_other_containers(servers: Compose) -> None:
