@@ -248,12 +248,12 @@ def test_dead_letters_on_rabbitmq(servers: Compose) -> None:
     assert " passed" in servers.inside(*command)
 
 
-def test_a_lab_without_rabbitmq_says_how_to_have_one(compose: Compose) -> None:
-    compose("--profile=rabbitmq", "stop", "rabbitmq")
+def test_a_lab_without_rabbitmq_says_how_to_have_one(servers: Compose) -> None:
+    servers.must("stop", "rabbitmq")
     try:
-        done = compose("exec", "-T", "lab", "lab", "dead-letters", "--rabbitmq", "list")
+        done = servers("exec", "-T", "lab", "lab", "dead-letters", "--rabbitmq", "list")
     finally:
-        compose("--profile=rabbitmq", "start", "--wait", "rabbitmq")
+        servers.must("--profile=rabbitmq", "up", "--detach", "--wait", "rabbitmq")
     assert done.returncode == 2
     assert done.stderr.startswith("lab: there is no RabbitMQ here: no host 'rabbitmq'\n")
     assert "docker compose --profile rabbitmq up --detach" in done.stderr
