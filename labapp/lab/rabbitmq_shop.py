@@ -253,8 +253,12 @@ class Shop:
         return self.table
 
     def _environment(self) -> dict[str, str]:
-        """What publisher and worker are told."""
-        return {RABBITMQ: self._url, VARIABLE: self._prefix, **self._settings.env}
+        """What publisher and worker are told.
+
+        Celery prefers its own variables to what a module says, and a notebook has them: its live
+        broker and results."""
+        own = {"CELERY_BROKER_URL": self._url, "CELERY_RESULT_BACKEND": ""}
+        return {**own, RABBITMQ: self._url, VARIABLE: self._prefix, **self._settings.env}
 
     def _publish_nothing(self, connection: Connection) -> str:
         """Put a task that does nothing into the queue; its id, when RabbitMQ has confirmed it."""
@@ -313,7 +317,7 @@ class Shop:
                 raise LabError(
                     f"the worker ended by itself: {last_words(self._text())}",
                     hint=f"try it: cd {self._module.path.name} && "
-                    f"celery -A {self._module.name} worker",
+                    f"celery --broker ${RABBITMQ} -A {self._module.name} worker",
                 )
             if time.monotonic() > deadline:
                 raise LabError(
