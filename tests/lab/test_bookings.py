@@ -22,7 +22,7 @@ from labapp.lab.publisher import Module
 from labapp.lab.run import Plan, Run, WorkerSettings
 from labapp.lab.session import Session
 from labapp.node.workers import WorkerSpec
-from labapp.stack.container import database as told_in_compose
+from labapp.stack.container import servers as told_in_compose
 from labapp.stack.state import Stack, described_by, is_there
 from labapp.world.kinds import Kind
 
@@ -314,6 +314,10 @@ def test_compose_names_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert told_in_compose() == {}
     (tmp_path / "secrets.env").write_text("LAB_POSTGRES_PASSWORD=secret\n")
     assert told_in_compose() == {"LAB_DATABASE_URL": AT}
+    with (tmp_path / "secrets.env").open("a") as file:
+        file.write("LAB_RABBITMQ_PASSWORD=secret\n")
+    queue = "amqp://lab:secret@rabbitmq:5672//"
+    assert told_in_compose() == {"LAB_DATABASE_URL": AT, "LAB_RABBITMQ_URL": queue}
 
 
 def test_a_worker_that_is_told_of_the_database_may_still_be_forked(session: Session) -> None:
