@@ -135,13 +135,14 @@ class Shop:
         worker: environment variables and settings of its workers.
 
     Raises:
-        LabError: there is no RabbitMQ.
+        LabError: there is no RabbitMQ, or the module has no queue, or several.
     """
 
     def __init__(self, task: Any, worker: WorkerSettings | None = None) -> None:
         self._url = address()
         self._app = task.app
         self._module = module_of(task)
+        self._named = queue = only_queue(self._app, self._module.file.name)
         self._settings = worker or WorkerSettings()
         self._prefix = f"lab-{token_hex(4)}."
         self._orders: list[Order] = []
@@ -149,8 +150,6 @@ class Shop:
         self._brought: tuple[list[str], list[str]] = ([], [])
         self._logs = tempfile.TemporaryDirectory(prefix="lab-rabbitmq-")
         self._log = Path(self._logs.name) / "worker.log"
-        (queue,) = self._app.conf.task_queues
-        self._named = queue
         self.queue = self._prefix + queue.name
         """Where the orders go."""
         self.letters = self._prefix + LETTERS
@@ -180,8 +179,8 @@ class Shop:
         self._logs.cleanup()
         exchanges, queues = self._brought
         arguments = self._named.queue_arguments or {}
-        own = (self._named.exchange.name, arguments.get("x-dead-letter-exchange"), "dlx")
-        exchanges = exchanges + [self._prefix + name for name in dict.fromkeys(own) if name]
+        own = (self._named.exchange.name, arguments.get("x-dead-letter-exchange"))
+        exchanges = exchanges + [self._prefix + name for name in own if name]
         with suppress(LabError), self._talking() as connection:
             for name in (self.queue, self.letters, *queues):
                 connection.default_channel.queue_delete(name)
@@ -401,7 +400,7 @@ class RabbitMQ:
                 process runs one task at a time in any case.
 
         Raises:
-            LabError: there is no RabbitMQ here.
+            LabError: there is no RabbitMQ here, or the module has no queue, or several.
         """
         return Shop(task, worker)
 
@@ -425,6 +424,17 @@ class RabbitMQ:
             return f"RabbitMQ at {place(address())}"
         except LabError as error:
             return str(error)
+
+
+def only_queue(app: Any, module: str) -> Any:
+    """The one queue of a shop's app.  Raises LabError where it has none, or several."""
+    found = list(app.conf.task_queues or ())
+    if len(found) != 1:
+        raise LabError(
+            f"{module} has {len(found) or 'no'} queues in task_queues, and the lab watches one",
+            hint="solutions/05_retries/lesson/on_rabbitmq.py has it as it should be",
+        )
+    return found[0]
 
 
 def count(connection: Connection, queue: str) -> int | None:

@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import pytest
+from celery import Celery
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from labapp.cli import main
 from labapp.errors import LabError
 from labapp.lab.rabbitmq import LETTERS, copy_of, letter, named, place
-from labapp.lab.rabbitmq_shop import NOTHING, RabbitMQ, last_words, read_log
+from labapp.lab.rabbitmq_shop import NOTHING, RabbitMQ, last_words, only_queue, read_log
 from labapp.stack.ports import Port
 from labapp.stack.state import RABBITMQ
 
@@ -160,6 +161,11 @@ def test_without_one_it_is_said_how_to_have_one(told: Any) -> None:
         shown.dead_letters.read()
     with pytest.raises(LabError, match="measure which tasks"):
         shown.measure()
+
+
+def test_a_module_without_a_queue_of_its_own_is_told() -> None:
+    with pytest.raises(LabError, match=r"^shop\.py has no queues in task_queues"):
+        only_queue(Celery(set_as_current=False), "shop.py")
 
 
 def test_a_host_without_an_address_is_none_here(told: Any) -> None:

@@ -6,7 +6,7 @@ from kombu import Exchange, Queue
 
 PREFIX = os.environ.get("SHOP_PREFIX", "")  # the lab measures on names of its own
 
-# Looking at letters without taking them counts as a delivery in a quorum queue, and RabbitMQ 4
+# Looking at letters without taking them counts as a delivery in a quorum queue, and RabbitMQ 4.0
 # drops a message after twenty.  A classic queue does not count.
 dead_letters = Queue(
     f"{PREFIX}dead_letters",
