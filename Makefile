@@ -33,7 +33,7 @@ test: venv ## all tests, notebooks included (NB=02: one stage; JUNIT=FILE; JOBS=
 ifeq ($(strip $(NB)),)
 	@$(MAKE) --no-print-directory lint
 	$(TRUST) $(BIN)/pytest tests notebooks --ignore tests/compose --ignore tests/browser \
-		--rounds 2 --shuffle-seed 7 -n $(JOBS) $(SPREAD) --junit-xml=$(JUNIT)
+		--shuffle-seed 7 -n $(JOBS) $(SPREAD) --junit-xml=$(JUNIT)
 else
 	$(BIN)/pytest notebooks --stage $(NB) --junit-xml=$(JUNIT)
 endif

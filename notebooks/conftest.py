@@ -129,9 +129,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With rounds, one xdist worker, and so one stack, for all rounds of all lessons."""
-    if config.option.rounds == 1:
+    """With rounds, one xdist worker, and so one stack, for all rounds of all lessons; in any case
+    the parts of the longest files each for themselves."""
+    if config.option.dist != "loadfile":
         return None
+    rounds = config.option.rounds > 1
     from xdist.scheduler import LoadFileScheduling
 
     class Together(LoadFileScheduling):  # type: ignore[misc]
@@ -140,7 +142,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
                 return f"{part['file']}[{part['part']}"
             file = super()._split_scope(nodeid)
             is_lesson = ".ipynb" in file and CASES not in Path(file).parts
-            return "lessons" if is_lesson else file
+            return "lessons" if rounds and is_lesson else file
 
     return Together(config, log)
 

@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
 
 
 def _turn(file: Path) -> int:
-    """The lessons stay together, several rounds of them on one stack: nothing else is as long."""
+    """A lesson is one process's, and with several rounds they all are: nothing else is as long."""
     if file.suffix == ".ipynb" and file.parent.name == "notebooks":
         return 0
     return 1 if file.stem in LONGEST else 2

@@ -17,7 +17,7 @@ from labapp.lab.session import COLD_STARTS
 from labapp.stack.state import Stack
 
 Checked = Callable[[Stage, Path], Report]
-COLD = [told for told in ANSWERS if str(told) in ("02-solution", "02-starter", "05-solution")]
+COLD = [told for told in ANSWERS if str(told) in ("02-solution", "05-solution")]
 """How a worker is started is the same in all stages: one that kills workers, and the one with time
 limits, where processes end in every way."""
 
@@ -92,6 +92,4 @@ def only_to(stage: Stage, decides: str) -> Stage:
     names = [trial.name for trial in stage.trials]
     before = stage.trials[: names.index(decides) + 1]
     # The questions of an interview are put in turn, each where the one before has left off.
-    if stage.examine or len(before) == 1:
-        return replace(stage, trials=before)
-    return replace(stage, trials=(before[0], before[-1]))
+    return replace(stage, trials=before if stage.examine else before[-1:])

@@ -55,7 +55,7 @@ def test_xdist_gives_a_notebook_to_one_worker_whole(shelf: Path) -> None:
 
 
 def test_xdist_gives_all_rounds_of_all_lessons_to_one_worker(shelf: Path) -> None:
-    """`make test` runs the lessons so: twice in a row, in any order, on the same stack."""
+    """So they can be run twice in a row, in any order, on the same stack."""
     seen = shelf / "seen"
     seen.mkdir()
     mine = f"pathlib.Path({str(seen)!r}, os.environ['PYTEST_XDIST_WORKER'])"
@@ -88,7 +88,7 @@ def test_alone(case):
     seen(case)
 """
     )
-    run = run_nbval(tmp_path, "--no-stack", "-n2", "--rounds=2")
+    run = run_nbval(tmp_path, "--no-stack", "-n2")
     assert run.status == 0, run.output
     workers = [{one.name for one in (tmp_path / f"0{n}_x").iterdir()} for n in range(4)]
     assert [len(one) for one in workers] == [1] * 4
