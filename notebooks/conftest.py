@@ -101,8 +101,7 @@ def pytest_collect_file(
 
 
 def _is_main_lesson(path: Path) -> bool:
-    """Neither a case file nor an appendix: those stand alone, each of their experiments is run a
-    second time by tests/notebooks/test_flips.py."""
+    """Neither a case file nor an appendix: nothing follows those, and they follow nothing."""
     return path.stem.partition("_")[0].isdigit()
 
 

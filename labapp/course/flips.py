@@ -75,22 +75,28 @@ def _flip_of(name: str, cell: CodeCell) -> tuple[str, str]:
     return flip[0], flip[1]
 
 
-def cut_out(notebook: Node, experiment: Experiment) -> Node:
+def cut_out(notebook: Node, experiment: Experiment, *, control: bool = True) -> Node:
     """A notebook of the lesson's setup cells, this experiment's with the setting flipped, and the
     same as they stand: the control, in the same kernel.
 
     Stored outputs are kept, so that nbval compares against what the lesson says.
+
+    Args:
+        notebook: the lesson.
+        experiment: one of its.
+        control: whether the cells follow as they stand.
     """
     mini = copy.deepcopy(notebook)
     own = {cell.number for cell in experiment.cells}
     kept = [c for c in code_cells(mini) if c.number in own or c.lab.get("setup")]
-    control = [copy.deepcopy(cell.node) for cell in kept if cell.number in own]
+    own_nodes = [cell.node for cell in kept if cell.number in own]
+    as_they_stand = [copy.deepcopy(node) for node in own_nodes] if control else []
     for cell in kept:
         if cell.number in own:
             cell.node.source = experiment.flipped(cell)
-    for node in control:
+    for node in as_they_stand:
         node.id += CONTROL
-    mini.cells = [cell.node for cell in kept] + control
+    mini.cells = [cell.node for cell in kept] + as_they_stand
     return mini
 
 
