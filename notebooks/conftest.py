@@ -20,7 +20,7 @@ from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
 
 from labapp.course.kernels import Environment, KernelDied, WatchedKernel
 from labapp.course.notebook_rules import problems
-from labapp.course.notebooks import CASES, PICTURES, notebooks_in, stage_of
+from labapp.course.notebooks import CASES, PICTURES, is_main_lesson, notebooks_in, stage_of
 from labapp.errors import LabError
 
 if TYPE_CHECKING:
@@ -93,16 +93,12 @@ def pytest_collect_file(
     stage = parent.config.option.stage
     if stage and stage_of(file_path) != stage:
         return others
-    rounds = parent.config.option.rounds if _is_main_lesson(file_path) else 1
+    # An appendix or a case file stands alone: nothing follows it, and it follows nothing.
+    rounds = parent.config.option.rounds if is_main_lesson(file_path) else 1
     return others + [
         Lesson.from_parent(parent, path=file_path, **_round_name(parent, file_path, number))
         for number in range(1, rounds + 1)
     ]
-
-
-def _is_main_lesson(path: Path) -> bool:
-    """Neither a case file nor an appendix: nothing follows those, and they follow nothing."""
-    return path.stem.partition("_")[0].isdigit()
 
 
 def _round_name(parent: pytest.Collector, path: Path, number: int) -> dict[str, str]:

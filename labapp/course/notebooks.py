@@ -101,6 +101,11 @@ def stage_of(path: Path) -> str | None:
     return match[1] if match else None
 
 
+def is_main_lesson(path: Path) -> bool:
+    """Whether a notebook is a stage's lesson: neither an appendix nor a case file."""
+    return path.stem.partition("_")[0].isdigit()
+
+
 def notebooks_in(folder: Path, stage: str = "") -> list[Path]:
     """The lessons in a folder by name, with appendices, then the case files; or one stage's.
 

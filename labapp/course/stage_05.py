@@ -53,10 +53,10 @@ EVEN, MOST = 0.05, 0.7
 """All wait equally long where each wait of so large a part of them differs from its median by so
 small a part of it at most.  A jitter of half of each wait leaves one in forty of them there; what a
 loaded machine adds to a wait is some 0.01 s, and rarely more."""
-AT_ONCE = 4
-"""Trials that run at a time: most of their time they wait."""
 FEWEST = 10
 """Waits from which that can be told."""
+AT_ONCE = 4
+"""Trials that run at a time: most of their time they wait."""
 
 
 def work(count: int) -> list[tuple[str, str, int]]:

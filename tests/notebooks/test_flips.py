@@ -15,7 +15,7 @@ from nbformat.v4 import new_notebook
 from nbruns import ROOT, Item, Run, cell, run_nbval, write
 
 from labapp.course.flips import CONTROL, Experiment, cut_out, experiments, stray_runs
-from labapp.course.notebooks import code_cells, notebooks_in, read
+from labapp.course.notebooks import code_cells, is_main_lesson, notebooks_in, read
 from labapp.errors import LabError
 
 if TYPE_CHECKING:
@@ -43,15 +43,10 @@ def cases(lessons: Iterable[Path]) -> list[Case]:
 
 
 def write_mini(folder: Path, case: Case) -> None:
-    """The experiment flipped, and in a main lesson as it stands, too."""
-    mini = cut_out(read(case.lesson), case.experiment, control=has_control(case.lesson))
+    """The experiment flipped; and as it stands, but for appendices and case files, in which hardly
+    anything is built upon what was before."""
+    mini = cut_out(read(case.lesson), case.experiment, control=is_main_lesson(case.lesson))
     nbformat.write(mini, folder / f"{case.name}.ipynb")
-
-
-def has_control(lesson: Path) -> bool:
-    """Whether the lesson's experiments are run as they stand, too: not those of case files and
-    appendices, in which hardly anything is built upon what was before."""
-    return lesson.stem.partition("_")[0].isdigit()
 
 
 def own_cells(case: Case, suffix: str = "") -> set[str]:
@@ -64,7 +59,7 @@ def own_cells(case: Case, suffix: str = "") -> set[str]:
 def split(run: Run, case: Case) -> tuple[dict[str, Item], dict[str, Item]]:
     """The items of a small notebook: up to the flipped experiment, and its control."""
     items = run.of(case.name)
-    control = own_cells(case, CONTROL) if has_control(case.lesson) else set()
+    control = own_cells(case, CONTROL) if is_main_lesson(case.lesson) else set()
     assert control <= items.keys()
     return (
         {name: item for name, item in items.items() if name not in control},
@@ -108,7 +103,7 @@ def _run(case: Case, runs: dict[Path, Run], tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize(
-    "case", [case for case in CASES if has_control(case.lesson)], ids=lambda case: case.name
+    "case", [case for case in CASES if is_main_lesson(case.lesson)], ids=lambda case: case.name
 )
 def test_an_experiment_alone_is_green(run: Run, case: Case) -> None:
     """Without what the lesson ran before it, and after its own flip."""
