@@ -297,12 +297,12 @@ def eta_seconds(eta: str | None) -> float:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
-def wait_for(reached: Callable[[], bool], what: str, seconds: float) -> None:
+def wait_for(reached: Callable[[], object], what: str, seconds: float, hint: str = "") -> None:
     """Wait until ``reached()``.  Raises LabError naming ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not reached():
         if time.monotonic() > deadline:
-            raise LabError(f"waited {seconds:.0f} s in vain for {what}")
+            raise LabError(f"waited {seconds:.0f} s in vain for {what}", hint=hint)
         time.sleep(POLL)
 
 

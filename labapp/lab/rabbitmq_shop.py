@@ -30,7 +30,7 @@ from secrets import token_hex
 from typing import Any
 
 from labapp.errors import LabError
-from labapp.lab.broker import POLL
+from labapp.lab.broker import POLL, wait_for
 from labapp.lab.dead_letters import DeadLetters, Letter
 from labapp.lab.publisher import Publisher
 from labapp.lab.rabbitmq import (
@@ -232,10 +232,11 @@ class Shop:
                 key = f"order-{len(self._orders) + 1}"
                 (task_id,) = publisher.send(task.name, [(key,)])
                 self._orders.append(Order(task.name.rpartition(".")[2], key, task_id))
-            until(
+            wait_for(
                 lambda: (count(connection, self.queue) or 0) >= before + len(tasks),
+                f"the orders to come into {self.queue}",
                 ARRIVAL_SECONDS,
-                f"the orders did not come into a queue that begins with ${VARIABLE}",
+                hint=f"in the shop's module, begin the names of its queues with ${VARIABLE}",
             )
 
     def work(self) -> Table:
@@ -341,10 +342,11 @@ class Shop:
         if message is None or message.properties.get("correlation_id") != marker:
             raise LabError("somebody else works in the lab's own queue", hint="measure again")
         channel.basic_reject(message.delivery_tag, requeue=False)
-        until(
+        wait_for(
             lambda: self._took(marker),
+            f"what is rejected to come to {self.letters}",
             ARRIVAL_SECONDS,
-            "what is rejected does not come to the letters: is their queue bound to the exchange?",
+            hint="bind that queue to the exchange that the shop's queue names",
         )
 
     def _took(self, task_id: str) -> bool:
@@ -458,12 +460,3 @@ def has_exchange(connection: Connection, name: str) -> bool:
         except NotFound:
             return False
     return True
-
-
-def until(condition: Callable[[], object], seconds: float, otherwise: str) -> None:
-    """Return as soon as the condition holds.  Raises LabError where it does not within so long."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise LabError(f"{otherwise} ({seconds:.0f} s)", hint="again; or look at its log")
-        time.sleep(POLL)
