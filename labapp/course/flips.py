@@ -1,13 +1,14 @@
 """The proof that a lesson checks something: flip the one setting of an experiment, see it red.
 
-Cuts a lesson into small notebooks, one per experiment: the lesson's setup cells, the experiment's
-own, flipped, and these once more as they stand; outputs as stored. Depends on
-`labapp.course.notebooks`; runs nothing.
+Cuts a small notebook out of a lesson: its setup cells, the cells of its experiments, flipped, and
+these once more as they stand; outputs as stored. Depends on `labapp.course.notebooks`; runs
+nothing.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labapp.course.notebooks import CodeCell, Node, code_cells
@@ -75,29 +76,39 @@ def _flip_of(name: str, cell: CodeCell) -> tuple[str, str]:
     return flip[0], flip[1]
 
 
-def cut_out(notebook: Node, experiment: Experiment, *, control: bool = True) -> Node:
-    """A notebook of the lesson's setup cells, this experiment's with the setting flipped, and the
-    same as they stand: the control, in the same kernel.
+def cut_out(notebook: Node, chosen: Sequence[Experiment], *, control: bool = True) -> Node:
+    """A notebook of the lesson's setup cells and of these experiments, the last one first: of each
+    its cells with the setting flipped, then the same as they stand, the control.
 
-    Stored outputs are kept, so that nbval compares against what the lesson says.
+    The last one first, so that none can lean on what the lesson ran before it.  Stored outputs are
+    kept, so that nbval compares against what the lesson says.
 
     Args:
         notebook: the lesson.
-        experiment: one of its.
+        chosen: experiments of its, in order of appearance.
         control: whether the cells follow as they stand.
     """
     mini = copy.deepcopy(notebook)
-    own = {cell.number for cell in experiment.cells}
-    kept = [c for c in code_cells(mini) if c.number in own or c.lab.get("setup")]
-    own_nodes = [cell.node for cell in kept if cell.number in own]
-    as_they_stand = [copy.deepcopy(node) for node in own_nodes] if control else []
-    for cell in kept:
-        if cell.number in own:
-            cell.node.source = experiment.flipped(cell)
-    for node in as_they_stand:
-        node.id += CONTROL
-    mini.cells = [cell.node for cell in kept] + as_they_stand
+    mini.cells = [cell.node for cell in code_cells(mini) if cell.lab.get("setup")]
+    for experiment in reversed(chosen):
+        mini.cells += _flipped(experiment)
+        if control:
+            mini.cells += _as_it_stands(experiment)
     return mini
+
+
+def _flipped(experiment: Experiment) -> list[Node]:
+    nodes = [copy.deepcopy(cell.node) for cell in experiment.cells]
+    for node, cell in zip(nodes, experiment.cells, strict=True):
+        node.source = experiment.flipped(cell)
+    return nodes
+
+
+def _as_it_stands(experiment: Experiment) -> list[Node]:
+    nodes = [copy.deepcopy(cell.node) for cell in experiment.cells]
+    for node in nodes:
+        node.id += CONTROL
+    return nodes
 
 
 def stray_runs(notebook: Node) -> list[int]:

@@ -1,11 +1,12 @@
 """Every experiment of every lesson turns red when its one setting is flipped, and for that reason.
 
-The small notebooks of one lesson run in one pytest process. In each the experiment runs flipped,
-then, in a main lesson, as it stands.
+The experiments of one lesson run in one small notebook, the last one first: each flipped, then, in
+a main lesson, as it stands.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,8 +22,12 @@ from labapp.errors import LabError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from labapp.course.notebooks import Node
+
 LESSONS = notebooks_in(ROOT / "notebooks")
 BY_COMPARISON = ("outputs differ", "assertion")
+SETUP = ("", False)
+"""Whose a cell is that belongs to no experiment."""
 
 
 class Case(NamedTuple):
@@ -33,7 +38,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """How its small notebook is called."""
+        """What the test says of it."""
         return f"{self.lesson.stem}--{self.experiment.name}"
 
 
@@ -42,29 +47,45 @@ def cases(lessons: Iterable[Path]) -> list[Case]:
     return [Case(lesson, one) for lesson in lessons for one in experiments(read(lesson))]
 
 
-def write_mini(folder: Path, case: Case) -> None:
-    """The experiment flipped; and as it stands, but for appendices and case files, in which hardly
-    anything is built upon what was before."""
-    mini = cut_out(read(case.lesson), case.experiment, control=is_main_lesson(case.lesson))
-    nbformat.write(mini, folder / f"{case.name}.ipynb")
+def mini_of(lesson: Path) -> Node:
+    """Its experiments flipped; and as they stand, but for appendices and case files, in which
+    hardly anything is built upon what was before."""
+    notebook = read(lesson)
+    return cut_out(notebook, experiments(notebook), control=is_main_lesson(lesson))
 
 
-def own_cells(case: Case, suffix: str = "") -> set[str]:
-    """nbval's names of the experiment's cells in the small notebook: flipped, or the control's."""
-    own = {cell.node.id + suffix for cell in case.experiment.cells}
-    mini = code_cells(cut_out(read(case.lesson), case.experiment))
-    return {f"Cell {cell.number}" for cell in mini if cell.node.id in own}
+def write_mini(folder: Path, lesson: Path) -> None:
+    nbformat.write(mini_of(lesson), folder / lesson.name)
+
+
+@cache
+def owners(lesson: Path) -> dict[str, tuple[str, bool]]:
+    """Of each cell of the small notebook, by nbval's name for it: the name of its experiment, empty
+    for setup, and whether it is of the control."""
+    return {
+        f"Cell {cell.number}": (cell.lab.get("experiment", ""), cell.node.id.endswith(CONTROL))
+        for cell in code_cells(mini_of(lesson))
+    }
+
+
+def own_cells(case: Case) -> set[str]:
+    """nbval's names of the experiment's flipped cells."""
+    flipped = (case.experiment.name, False)
+    return {name for name, owner in owners(case.lesson).items() if owner == flipped}
 
 
 def split(run: Run, case: Case) -> tuple[dict[str, Item], dict[str, Item]]:
-    """The items of a small notebook: up to the flipped experiment, and its control."""
-    items = run.of(case.name)
-    control = own_cells(case, CONTROL) if is_main_lesson(case.lesson) else set()
-    assert control <= items.keys()
-    return (
-        {name: item for name, item in items.items() if name not in control},
-        {name: item for name, item in items.items() if name in control},
-    )
+    """What ran for this experiment: setup with its cells flipped, and its control."""
+    owner = owners(case.lesson)
+    items = run.of(case.lesson.stem)
+    assert owner.keys() <= items.keys()
+
+    def those(*wanted: tuple[str, bool]) -> dict[str, Item]:
+        return {name: item for name, item in items.items() if owner.get(name, SETUP) in wanted}
+
+    control = those((case.experiment.name, True))
+    assert bool(control) == is_main_lesson(case.lesson)
+    return those(SETUP, (case.experiment.name, False)), control
 
 
 def complaint(items: Mapping[str, Item], own: set[str]) -> str:
@@ -95,9 +116,7 @@ def _runs() -> dict[Path, Run]:
 def _run(case: Case, runs: dict[Path, Run], tmp_path_factory: pytest.TempPathFactory) -> Run:
     if case.lesson not in runs:
         folder = tmp_path_factory.mktemp("flips")
-        for one in CASES:
-            if one.lesson == case.lesson:
-                write_mini(folder, one)
+        write_mini(folder, case.lesson)
         runs[case.lesson] = run_nbval(folder, f"--kernel-cwd={case.lesson.parent}")
     return runs[case.lesson]
 
@@ -132,7 +151,7 @@ def test_every_lesson_has_an_experiment(lesson: Path) -> None:
 
 # --- the machinery itself, on lessons that need no stack ------------------------------------------
 
-SETUP = cell("late = False\nanswer = 1", lab={"setup": True})
+SETUP_CELL = cell("late = False\nanswer = 1", lab={"setup": True})
 
 
 def sketch(folder: Path, name: str, source: str, flip: list[str], stdout: str = "lost\n") -> Case:
@@ -151,7 +170,7 @@ def test_machinery_tells_a_proof_from_a_crash_and_from_nothing(tmp_path: Path) -
     folder = tmp_path / "minis"
     folder.mkdir()
     for case in (proof, nothing, crash, asserts):
-        write_mini(folder, case)
+        write_mini(folder, case.lesson)
     run = run_nbval(folder, "--no-stack")
 
     def said(case: Case) -> str:
@@ -163,6 +182,22 @@ def test_machinery_tells_a_proof_from_a_crash_and_from_nothing(tmp_path: Path) -
     assert said(asserts) == ""
     assert said(nothing).startswith("the flip changes nothing")
     assert "crashed instead of comparing: exception NameError" in said(crash)
+
+
+def test_an_experiment_that_leans_on_an_earlier_one_is_found(tmp_path: Path) -> None:
+    first = cell("print('lost')", "lost\n", lab={"experiment": "first", "flip": ["lost", "kept"]})
+    tells = cell("told = 'lost'\nlate = 1", lab={"experiment": "tells", "flip": ["= 1", "= 2"]})
+    leans = cell("told if 1 else 0", lab={"experiment": "leans", "flip": ["if 1", "if 0"]})
+    lesson = write(tmp_path, "00_leans", SETUP_CELL, first, tells, leans)
+    folder = tmp_path / "mini"
+    folder.mkdir()
+    write_mini(folder, lesson)
+    run = run_nbval(folder, "--no-stack")
+
+    in_lesson = {case.experiment.name: split(run, case) for case in cases([lesson])}
+    assert [item.why for item in in_lesson["leans"][1].values()] == ["exception NameError"]
+    assert [item.outcome for item in in_lesson["first"][1].values()] == ["passed"]
+    assert complaint(in_lesson["first"][0], own_cells(cases([lesson])[0])) == ""
 
 
 def test_red_outside_the_experiment_is_no_proof() -> None:
@@ -177,7 +212,7 @@ def lab_cell(source: str, **lab: object) -> object:
 
 def test_a_run_outside_experiments_and_free_cells_is_found() -> None:
     text = "run = lab.run(charge)"
-    cells = [lab_cell(text, experiment="a"), lab_cell(text, free=True), lab_cell(text), SETUP]
+    cells = [lab_cell(text, experiment="a"), lab_cell(text, free=True), lab_cell(text), SETUP_CELL]
     assert stray_runs(new_notebook(cells=cells)) == [2]
 
 
