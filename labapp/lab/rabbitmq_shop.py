@@ -425,7 +425,7 @@ class RabbitMQ:
         try:
             return f"RabbitMQ at {place(address())}"
         except LabError as error:
-            return str(error)
+            return "\n".join([error.message, *error.hint.split("; ")])  # narrow: a notebook's cell
 
 
 def only_queue(app: Any, module: str) -> Any:

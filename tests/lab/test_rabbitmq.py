@@ -156,7 +156,10 @@ def test_without_one_it_is_said_how_to_have_one(told: Any) -> None:
     assert RABBITMQ in hint
     shown = RabbitMQ()
     assert not shown.there
-    assert repr(shown).startswith("there is no RabbitMQ here (")
+    shown_lines = repr(shown).splitlines()
+    assert shown_lines[0] == "there is no RabbitMQ here"
+    assert "; ".join(shown_lines[1:]) == hint.strip()
+    assert max(map(len, shown_lines)) < 80  # no word is broken beside JupyterLab's panels
     with pytest.raises(LabError, match="there is no RabbitMQ here"):
         shown.dead_letters.read()
     with pytest.raises(LabError, match="measure which tasks"):

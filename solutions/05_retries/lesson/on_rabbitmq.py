@@ -26,7 +26,7 @@ app.conf.update(
 
 @worker_init.connect
 def declare(**_) -> None:
-    """Without the exchange, the queue or the binding, what is rejected would be gone."""
+    """Without exchange, queue and binding, no letter is kept."""
     with app.connection_for_write() as connection:
         dead_letters(connection.default_channel).declare()
 
