@@ -89,10 +89,12 @@ class Link:
         try:
             await asyncio.wait([there, back], return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # First: whoever is cancelled at an await in here does not come to what is behind it.
+            # A BRPOP that is left at the broker takes the next run's first message, and loses it.
+            to_broker.transport.abort()
             for direction in (there, back):
                 direction.cancel()
             await asyncio.gather(there, back, return_exceptions=True)
-            to_broker.transport.abort()
 
     async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         """Pass data on, in order, each piece ``delay`` seconds after it came.

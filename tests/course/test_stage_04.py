@@ -154,4 +154,5 @@ def test_the_solution_is_exactly_once_under_the_whole_crash_matrix(stack: Stack)
 
     count = len(rows)
     expected = f"{count} rows · at least once {count} · exactly once {count}"
-    assert matrix.summary == expected, repr(matrix)
+    why = {name: verdict.reasons for name, verdict in matrix.verdicts.items() if verdict.reasons}
+    assert matrix.summary == expected, f"{matrix!r}\n{why}"
